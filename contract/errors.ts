@@ -131,3 +131,10 @@ export function invalidRequest(error: z.ZodError, where: string): ServiceError {
 function locationPart(part: PropertyKey): string | number {
   return typeof part === "number" ? part : String(part);
 }
+
+/** The message of anything that was thrown, with the messages of its causes. */
+export function errorText(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  if (error instanceof AggregateError && error.message === "") return error.errors.map(errorText).join("; ");
+  return error.cause instanceof Error ? `${error.message}: ${errorText(error.cause)}` : error.message;
+}

@@ -16,7 +16,7 @@ export const executionEventSchema = z.discriminatedUnion("type", [
     type: z.literal("update_display"),
     display_id: z.string(),
     data: mimeBundleSchema,
-    metadata: z.record(z.string(), z.json()).optional(),
+    metadata: z.record(z.string(), z.unknown()).optional(),
   }),
   z.object({ seq, type: z.literal("clear_output") }),
   z.object({ seq, type: z.literal("keep_alive") }),

@@ -1,13 +1,13 @@
 import { z } from "zod";
 
 /**
- * Jupyter mimebundle: MIME type to content. Text is a string, binary is base64 text, JSON types may be any JSON value.
+ * Jupyter mimebundle: MIME type to content. Text is a string, binary is base64 text, JSON types any JSON value.
  * Source: Jupyter messaging protocol, "display_data".
  */
-export const mimeBundleSchema = z.record(z.string(), z.json());
+export const mimeBundleSchema = z.record(z.string(), z.unknown());
 export type MimeBundle = z.infer<typeof mimeBundleSchema>;
 
-const metadataSchema = z.record(z.string(), z.json());
+const metadataSchema = z.record(z.string(), z.unknown());
 
 const streamOutputSchema = z.object({
   type: z.literal("stream"),

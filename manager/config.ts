@@ -1,0 +1,89 @@
+import { z } from "zod";
+import { MANAGER_PORT } from "#contract/manager-api.ts";
+import type { ManagerSettings } from "./start-manager.ts";
+
+const positiveInt = z.coerce.number().int().positive();
+const seconds = z.coerce.number().positive();
+const names = z.string().transform((text) => text.split(/[\s,]+/).filter((name) => name !== ""));
+
+/** The manager's environment variables. The command `fleet up` reads the same ones. */
+export const managerEnvSchema = z.object({
+  HOST: z.string().min(1).default("127.0.0.1"),
+  PORT: z.coerce.number().int().min(0).max(65_535).default(MANAGER_PORT),
+  /** Address on which the port is published to others, where that is not `HOST`: in a container. */
+  FLEET_PUBLISHED_ON: z.string().min(1).optional(),
+  FLEET_API_KEYS: names.default([]),
+  FLEET_API_KEYS_FILE: z.string().min(1).optional(),
+  FLEET_ALLOWED_HOSTS: names.default([]),
+  FLEET_ALLOCATION: z.enum(["open", "strict"]).default("open"),
+  FLEET_IDLE_TIMEOUT: seconds.default(1800),
+  FLEET_MAX_QUEUED: positiveInt.default(32),
+  FLEET_MAX_WAITING: positiveInt.default(256),
+  MAX_BODY_BYTES: positiveInt.default(32 * 1024 * 1024),
+  LOG_LEVEL: z.enum(["trace", "debug", "info", "warn", "error", "fatal", "silent"]).default("info"),
+});
+export type ManagerEnv = z.infer<typeof managerEnvSchema>;
+
+const LOOPBACK: ReadonlySet<string> = new Set(["127.0.0.1", "::1", "localhost"]);
+
+/** Every bad variable of an environment, one a line. */
+export class ConfigError extends Error {
+  override readonly name = "ConfigError";
+}
+
+/**
+ * Reads a process's environment by a schema. Empty values count as not given.
+ *
+ * @throws {ConfigError} which lists every bad variable.
+ */
+export function parseEnv<T extends z.ZodType>(
+  schema: T,
+  env: Readonly<Record<string, string | undefined>>,
+): z.infer<T> {
+  const given = Object.fromEntries(
+    Object.entries(env).filter(([, value]) => value !== undefined && value !== ""),
+  );
+  const parsed = schema.safeParse(given);
+  if (parsed.success) return parsed.data;
+  const lines = parsed.error.issues.map((issue) => {
+    const name = issue.path.join(".");
+    return `${name}=${JSON.stringify(given[name])}: ${issue.message}`;
+  });
+  throw new ConfigError(`bad environment:\n${lines.join("\n")}`);
+}
+
+/**
+ * Settings of a manager from its environment. `keysOfFile` are the keys that `FLEET_API_KEYS_FILE` holds.
+ *
+ * @throws {ConfigError} when the manager would be open to others without a key.
+ */
+export function managerSettings(env: ManagerEnv, keysOfFile: readonly string[]): ManagerSettings {
+  const apiKeys = [...env.FLEET_API_KEYS, ...keysOfFile];
+  const publishedOn = env.FLEET_PUBLISHED_ON ?? env.HOST;
+  if (apiKeys.length === 0 && !LOOPBACK.has(publishedOn)) {
+    throw new ConfigError(
+      `refused to serve on ${publishedOn} without API keys: whoever reaches the port could run code here. ` +
+        `Set FLEET_API_KEYS or FLEET_API_KEYS_FILE, or serve on 127.0.0.1.`,
+    );
+  }
+  return {
+    host: env.HOST,
+    port: env.PORT,
+    apiKeys,
+    allowedHosts: env.FLEET_ALLOWED_HOSTS,
+    allocation: env.FLEET_ALLOCATION,
+    idleTimeoutMs: env.FLEET_IDLE_TIMEOUT * 1000,
+    maxQueued: env.FLEET_MAX_QUEUED,
+    maxWaiting: env.FLEET_MAX_WAITING,
+    startWaitMs: 60_000,
+    maxBodyBytes: env.MAX_BODY_BYTES,
+  };
+}
+
+/** The keys of a key file: one a line; empty lines and lines that begin with # are passed over. */
+export function parseKeyFile(text: string): string[] {
+  return text
+    .split("\n")
+    .map((line) => line.trim())
+    .filter((line) => line !== "" && !line.startsWith("#"));
+}

@@ -1,0 +1,116 @@
+import type { Dispatcher } from "undici";
+import type { z } from "zod";
+import { ServiceError, errorText } from "#contract/errors.ts";
+import { decodeNdjson, NDJSON, type ExecutionEvent } from "#contract/events.ts";
+import { foreignExecuteReplySchema, type ExecuteReply, type ExecutionEnd } from "#contract/execution.ts";
+import { outputSchema, systemError } from "#contract/outputs.ts";
+import { parseJson, wasNeverSent } from "#manager/fleet/executor-client.ts";
+import type { Executor } from "#manager/fleet/executor.ts";
+
+/** One run of code on an executor. `body` is the JSON text of an execute request that has been validated. */
+export interface ExecutionRequest {
+  executor: Executor;
+  body: string;
+  /** Aborted when the client goes away; the executor then does what the request says. */
+  signal: AbortSignal;
+}
+
+/**
+ * Runs code and resolves to the JSON text of the executor's reply, unchanged. An executor that goes away under the
+ * run makes the outcome `executor_lost`; nothing is ever run twice.
+ *
+ * @throws {ServiceError} `executor_unavailable` when nothing ran, `executor_bad_reply`, or the executor's own refusal
+ */
+export async function runExecution(request: ExecutionRequest): Promise<string> {
+  const startedAt = performance.now();
+  try {
+    const reply = await send(request, "application/json");
+    const text = await reply.body.text();
+    readReply(text);
+    return text;
+  } catch (error) {
+    const { output, end } = lostEnding(request, error, startedAt);
+    return JSON.stringify({ outputs: [output], ...end } satisfies ExecuteReply);
+  }
+}
+
+/** As {@link runExecution}, as a stream of events. The last one is the outcome, whatever happened. */
+export async function* streamExecution(request: ExecutionRequest): AsyncGenerator<ExecutionEvent> {
+  const startedAt = performance.now();
+  let seq = 0;
+  try {
+    const reply = await send(request, NDJSON);
+    if (!String(reply.headers["content-type"]).includes(NDJSON)) {
+      yield* eventsOfReply(readReply(await reply.body.text()), startedAt);
+      return;
+    }
+    for await (const event of decodeNdjson(reply.body)) {
+      yield event;
+      if (event.type === "outcome") return;
+      if (event.type !== "keep_alive") seq = event.seq + 1;
+    }
+    throw new Error("its event stream ended without an outcome");
+  } catch (error) {
+    const { output, end } = lostEnding(request, error, startedAt);
+    yield { seq, type: "output", output };
+    yield { seq: seq + 1, type: "outcome", ...end };
+  }
+}
+
+async function send(
+  { executor, body, signal }: ExecutionRequest,
+  accept: string,
+): Promise<Dispatcher.ResponseData> {
+  const reply = await executor.client.request({
+    method: "POST",
+    path: "/execute",
+    headers: { "content-type": "application/json", accept },
+    body,
+    signal: AbortSignal.any([signal, executor.lostSignal]),
+  });
+  if (reply.statusCode === 200) return reply;
+  const detail = `POST /execute answered ${reply.statusCode}: ${(await reply.body.text()).slice(0, 500)}`;
+  throw new ServiceError(reply.statusCode === 503 ? "executor_unavailable" : "executor_bad_reply", detail);
+}
+
+type Reply = z.infer<typeof foreignExecuteReplySchema>;
+
+function readReply(text: string): Reply {
+  const reply = foreignExecuteReplySchema.safeParse(parseJson(text));
+  if (reply.success) return reply.data;
+  const detail = `POST /execute answered with ${JSON.stringify(text.slice(0, 200))}`;
+  throw new ServiceError("executor_bad_reply", detail, { cause: reply.error });
+}
+
+/** The events of an executor that knows no streaming. Output types that the contract does not know are left out. */
+function* eventsOfReply(reply: Reply, startedAt: number): Generator<ExecutionEvent> {
+  let seq = 0;
+  let outcome: ExecutionEnd["outcome"] = "ok";
+  for (const candidate of reply.outputs) {
+    const output = outputSchema.safeParse(candidate).data;
+    if (output?.type === "error") outcome = "error";
+    if (output) yield { seq: seq++, type: "output", output };
+  }
+  yield { seq, type: "outcome", ...endOf(outcome, startedAt) };
+}
+
+function endOf(outcome: ExecutionEnd["outcome"], startedAt: number): ExecutionEnd {
+  return {
+    outcome,
+    execution_count: null,
+    duration_ms: Math.round(performance.now() - startedAt),
+    kernel: { id: "" },
+  };
+}
+
+/** What a client is told of a run whose executor went away. Rethrows what is no such loss. */
+function lostEnding({ executor, signal }: ExecutionRequest, error: unknown, startedAt: number) {
+  if (signal.aborted || error instanceof ServiceError) throw error;
+  const detail = `Container ${executor.number} is not available`;
+  if (wasNeverSent(error)) throw new ServiceError("executor_unavailable", detail, { cause: error });
+  const reason = errorText(executor.lostSignal.aborted ? executor.lostSignal.reason : error);
+  return {
+    output: systemError("ExecutorLost", `The executor was lost: ${reason}`),
+    end: endOf("executor_lost", startedAt),
+  };
+}

@@ -1,0 +1,134 @@
+import { Pool, type Dispatcher } from "undici";
+import type { z } from "zod";
+import { ServiceError } from "#contract/errors.ts";
+import {
+  healthSchema,
+  codeInfoSchema,
+  readySchema,
+  restartReplySchema,
+  verboseHealthSchema,
+  type CodeInfo,
+  type Health,
+  type Ready,
+} from "#contract/executor-api.ts";
+
+/** A request of the generic proxy; the body is a stream or text. */
+export interface ProxyRequest {
+  method: string;
+  /** With its query. */
+  path: string;
+  headers: Record<string, string>;
+  body: Dispatcher.DispatchOptions["body"];
+  signal: AbortSignal;
+}
+
+/** Headers that belong to one connection and are not passed on. Source: RFC 9110, section 7.6.1. */
+export const HOP_BY_HOP_HEADERS: ReadonlySet<string> = new Set([
+  "connection",
+  "keep-alive",
+  "proxy-authenticate",
+  "proxy-authorization",
+  "proxy-connection",
+  "te",
+  "trailer",
+  "transfer-encoding",
+  "upgrade",
+]);
+
+/**
+ * Keep-alive HTTP connections to one executor. Every reply is validated; waiting is bounded by the caller's signal
+ * alone, since a cell may be silent for hours.
+ */
+export class ExecutorClient implements AsyncDisposable {
+  readonly #pool: Pool;
+  readonly #headers: Record<string, string>;
+
+  /** `url` is `http://host:port` or `unix:/path`; `token` is what the executor expects of its callers. */
+  constructor(url: string, token?: string) {
+    const socketPath = url.startsWith("unix:") ? url.slice("unix:".length) : undefined;
+    this.#pool = new Pool(socketPath === undefined ? new URL(url).origin : "http://executor", {
+      ...(socketPath === undefined ? {} : { socketPath }),
+      headersTimeout: 0,
+      bodyTimeout: 0,
+      connect: { timeout: 5_000 },
+    });
+    this.#headers = token === undefined ? {} : { authorization: `Bearer ${token}` };
+  }
+
+  health(signal: AbortSignal): Promise<Health> {
+    return this.#json("GET", "/health", healthSchema, signal);
+  }
+
+  ready(signal: AbortSignal): Promise<Ready> {
+    return this.#json("GET", "/ready", readySchema, signal);
+  }
+
+  /** Starts a restart of the kernel; `ready` tells when it is over. */
+  async restart(signal: AbortSignal): Promise<void> {
+    await this.#json("POST", "/restart", restartReplySchema, signal);
+  }
+
+  /** Executions since the executor's process started; undefined for an executor that does not tell. */
+  async executions(signal: AbortSignal): Promise<number | undefined> {
+    const reply = await this.request({
+      method: "GET",
+      path: "/health?verbose",
+      headers: {},
+      body: null,
+      signal,
+    });
+    return verboseHealthSchema.safeParse(parseJson(await reply.body.text())).data?.executions;
+  }
+
+  /** What became of the mounted code; undefined for an executor that does not tell. */
+  async codeInfo(signal: AbortSignal): Promise<CodeInfo | undefined> {
+    const reply = await this.request({ method: "GET", path: "/code-info", headers: {}, body: null, signal });
+    const text = await reply.body.text();
+    if (reply.statusCode !== 200) return undefined;
+    return codeInfoSchema.safeParse(parseJson(text)).data;
+  }
+
+  /** Any request, its reply as a stream. Undici's errors pass through: see {@link wasNeverSent}. */
+  request(request: ProxyRequest): Promise<Dispatcher.ResponseData> {
+    return this.#pool.request({
+      method: request.method,
+      path: request.path,
+      headers: { ...request.headers, ...this.#headers },
+      body: request.body ?? null,
+      signal: request.signal,
+    });
+  }
+
+  async #json<T>(method: string, path: string, schema: z.ZodType<T>, signal: AbortSignal): Promise<T> {
+    const reply = await this.request({ method, path, headers: {}, body: null, signal });
+    const text = await reply.body.text();
+    const parsed = schema.safeParse(parseJson(text));
+    if (reply.statusCode === 200 && parsed.success) return parsed.data;
+    throw new ServiceError(
+      "executor_bad_reply",
+      `${method} ${path} answered ${reply.statusCode} with ${JSON.stringify(text.slice(0, 200))}`,
+    );
+  }
+
+  /** Closes every connection at once; requests under way fail. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#pool.destroy();
+  }
+}
+
+/** Whether a failed request certainly did not reach the executor, so that nothing ran. */
+export function wasNeverSent(error: unknown): boolean {
+  const code = error instanceof Error && "code" in error ? error.code : undefined;
+  return (
+    code === "ECONNREFUSED" || code === "ENOENT" || code === "ENOTFOUND" || code === "UND_ERR_CONNECT_TIMEOUT"
+  );
+}
+
+/** The JSON value of a text, or undefined. */
+export function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}

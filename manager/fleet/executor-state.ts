@@ -1,0 +1,28 @@
+import type { ExecutorState as StateName } from "#contract/manager-api.ts";
+import type { SessionId } from "#contract/ids.ts";
+
+/**
+ * What an executor is doing, with what belongs to that. `unhealthy` keeps the claim of the session that the executor
+ * was lost with, until it is known whether the kernel's state survived.
+ */
+export type ExecutorState =
+  | { name: "starting"; reason: string }
+  | { name: "free" }
+  | { name: "allocated"; sessionId: SessionId }
+  | { name: "resetting"; reason: string }
+  | { name: "unhealthy"; reason: string; sessionId?: SessionId };
+
+/** Which state may follow which. An executor becomes free only from states in which it is known to be clean. */
+export const EXECUTOR_TRANSITIONS = {
+  starting: ["free", "resetting", "unhealthy"],
+  free: ["allocated", "unhealthy", "starting"],
+  allocated: ["resetting", "unhealthy"],
+  resetting: ["free", "unhealthy"],
+  unhealthy: ["unhealthy", "allocated", "resetting", "free", "starting"],
+} as const satisfies Record<StateName, readonly StateName[]>;
+
+/** @throws {Error} when the table does not allow the step: a bug of the manager. */
+export function assertTransition(from: StateName, to: StateName): void {
+  const allowed: readonly StateName[] = EXECUTOR_TRANSITIONS[from];
+  if (!allowed.includes(to)) throw new Error(`an executor cannot go from ${from} to ${to}`);
+}

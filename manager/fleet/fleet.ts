@@ -1,0 +1,100 @@
+import type { Logger } from "pino";
+import { ServiceError } from "#contract/errors.ts";
+import type { ExecutorState as StateName } from "#contract/manager-api.ts";
+import type { ExecutorNumber } from "#contract/ids.ts";
+import { Executor, type ExecutorSpec } from "./executor.ts";
+import type { ExecutorState } from "./executor-state.ts";
+
+/** Told of every change of an executor's state, after it. */
+export type StateListener = (executor: Executor, from: ExecutorState) => void;
+
+/** All executors of the manager, and the one place where they change state. */
+export class Fleet implements AsyncDisposable {
+  readonly #executors = new Map<number, Executor>();
+  readonly #listeners = new Set<StateListener>();
+  readonly #log: Logger;
+  /** Free executors in the order in which they became free. */
+  readonly #free = new Set<Executor>();
+
+  constructor(log: Logger) {
+    this.#log = log;
+  }
+
+  /** Takes the executors that a backend started; they begin as `starting`. */
+  add(specs: readonly ExecutorSpec[]): void {
+    for (const spec of specs) this.#executors.set(spec.number, new Executor(spec));
+  }
+
+  get executors(): Executor[] {
+    return [...this.#executors.values()];
+  }
+
+  /** @throws {ServiceError} `unknown_container` */
+  get(number: number): Executor {
+    const executor = this.#executors.get(number);
+    if (!executor) throw new ServiceError("unknown_container", `Container ${number} not found`);
+    return executor;
+  }
+
+  get types(): string[] {
+    return [...new Set(this.executors.map((executor) => executor.type))];
+  }
+
+  /** The executor that has been free longest among those that match. */
+  oldestFree(matches: (executor: Executor) => boolean): Executor | undefined {
+    return this.#free.values().find(matches);
+  }
+
+  countByState(): Record<StateName, number> {
+    const counts = { starting: 0, free: 0, allocated: 0, resetting: 0, unhealthy: 0 };
+    for (const executor of this.executors) counts[executor.state.name] += 1;
+    return counts;
+  }
+
+  onChange(listener: StateListener): void {
+    this.#listeners.add(listener);
+  }
+
+  /** The one function that changes an executor's state. */
+  changeState(executor: Executor, next: ExecutorState): void {
+    const from = executor.state;
+    executor.changeState(next);
+    this.#free.delete(executor);
+    if (next.name === "free") this.#free.add(executor);
+    this.#log.info({ executor: executor.number, from: from.name, to: next }, "executor changed state");
+    for (const listener of this.#listeners) listener(executor, from);
+  }
+
+  /** Marks an executor that stopped answering; it keeps its session until it is known what survived. */
+  markLost(number: ExecutorNumber, reason: string): void {
+    const executor = this.get(number);
+    const sessionId = executor.state.name === "allocated" ? executor.state.sessionId : undefined;
+    if (executor.state.name === "unhealthy") return;
+    this.changeState(executor, { name: "unhealthy", reason, ...(sessionId ? { sessionId } : {}) });
+  }
+
+  /** Resolves when the executor's state is accepted; rejects with the signal's reason. */
+  waitForState(
+    executor: Executor,
+    accepts: (state: ExecutorState) => boolean,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const check = () => {
+      if (accepts(executor.state)) resolve();
+    };
+    const abort = () => reject(signal.reason);
+    this.#listeners.add(check);
+    signal.addEventListener("abort", abort, { once: true });
+    check();
+    if (signal.aborted) abort();
+    return promise.finally(() => {
+      this.#listeners.delete(check);
+      signal.removeEventListener("abort", abort);
+    });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all(this.executors.map((executor) => executor[Symbol.asyncDispose]()));
+  }
+}

@@ -1,0 +1,119 @@
+import { setTimeout as delay } from "node:timers/promises";
+import { errorText } from "#contract/errors.ts";
+import { wasNeverSent } from "./executor-client.ts";
+import type { Executor } from "./executor.ts";
+import type { Fleet } from "./fleet.ts";
+import { resetExecutor } from "./reset.ts";
+
+/** Times in milliseconds. */
+export interface ProbeSettings {
+  /** Between two probes of an executor that answers. */
+  intervalMs: number;
+  /** Between two probes of one that is starting or does not answer. */
+  startIntervalMs: number;
+  timeoutMs: number;
+  /** How long a start may take until it is called unhealthy. */
+  startTimeoutMs: number;
+  resetTimeoutMs: number;
+}
+
+export const DEFAULT_PROBE_SETTINGS: ProbeSettings = {
+  intervalMs: 2_000,
+  startIntervalMs: 50,
+  timeoutMs: 5_000,
+  startTimeoutMs: 120_000,
+  resetTimeoutMs: 60_000,
+};
+
+/** Time-outs in a row after which an executor counts as lost; a refused connection counts at the second. */
+const MAX_FAILURES = 3;
+
+/** Probes every executor until the signal aborts. */
+export async function probeFleet(fleet: Fleet, settings: ProbeSettings, signal: AbortSignal): Promise<void> {
+  await Promise.all(fleet.executors.map((executor) => new Prober(fleet, executor, settings).run(signal)));
+}
+
+/** Watches one executor. It asks `/health` and `/ready` only, never runs code. */
+class Prober {
+  readonly #fleet: Fleet;
+  readonly #executor: Executor;
+  readonly #settings: ProbeSettings;
+  readonly #startedAt = performance.now();
+  #failures = 0;
+
+  constructor(fleet: Fleet, executor: Executor, settings: ProbeSettings) {
+    this.#fleet = fleet;
+    this.#executor = executor;
+    this.#settings = settings;
+  }
+
+  async run(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      await this.#probe(signal).catch((error: unknown) => this.#fail(error, signal));
+      const { name } = this.#executor.state;
+      const hurried = name === "starting" || name === "unhealthy";
+      const waitMs = hurried ? this.#settings.startIntervalMs : this.#settings.intervalMs;
+      await delay(waitMs, undefined, { signal }).catch(() => undefined);
+    }
+  }
+
+  async #probe(signal: AbortSignal): Promise<void> {
+    const { client } = this.#executor;
+    const bounded = () => AbortSignal.any([signal, AbortSignal.timeout(this.#settings.timeoutMs)]);
+    const { boot_id } = await client.health(bounded());
+    this.#failures = 0;
+    const fresh = boot_id !== undefined && boot_id !== this.#executor.bootId;
+    switch (this.#executor.state.name) {
+      case "starting":
+      case "unhealthy": {
+        const { ready, reason } = await client.ready(bounded());
+        if (!ready) return this.#notReady(reason);
+        this.#executor.bootId = boot_id;
+        await this.#readWarnings(bounded());
+        return this.#recovered(fresh, (await client.executions(bounded())) === 0);
+      }
+      case "allocated":
+        if (fresh) this.#fleet.markLost(this.#executor.number, "the executor was started anew");
+        return;
+      case "free":
+        this.#executor.bootId = boot_id;
+        return;
+      case "resetting":
+        return;
+    }
+  }
+
+  /** An executor that answers again is free if nobody can have used it, its session's if that survived, else reset. */
+  async #recovered(fresh: boolean, unused: boolean): Promise<void> {
+    const { state } = this.#executor;
+    if (state.name !== "starting" && state.name !== "unhealthy") return;
+    if (state.name === "unhealthy" && state.sessionId && !fresh && this.#executor.bootId !== undefined) {
+      return this.#fleet.changeState(this.#executor, { name: "allocated", sessionId: state.sessionId });
+    }
+    if (unused) return this.#fleet.changeState(this.#executor, { name: "free" });
+    const reason =
+      state.name === "starting" ? "it was used before this manager started" : `after: ${state.reason}`;
+    await resetExecutor(this.#fleet, this.#executor, { reason, timeoutMs: this.#settings.resetTimeoutMs });
+  }
+
+  async #readWarnings(signal: AbortSignal): Promise<void> {
+    const info = await this.#executor.client.codeInfo(signal);
+    this.#executor.warnings =
+      info?.failed.map(({ file, error }) => `mounted file ${file} failed: ${error}`) ?? [];
+  }
+
+  #notReady(reason: string | undefined): void {
+    if (this.#executor.state.name !== "starting") return;
+    if (performance.now() - this.#startedAt < this.#settings.startTimeoutMs) return;
+    const text = `not ready after ${this.#settings.startTimeoutMs / 1000} s: ${reason ?? "no reason given"}`;
+    this.#fleet.markLost(this.#executor.number, text);
+  }
+
+  #fail(error: unknown, signal: AbortSignal): void {
+    if (signal.aborted) return;
+    if (this.#executor.state.name === "starting") return this.#notReady(errorText(error));
+    this.#failures += wasNeverSent(error) ? MAX_FAILURES / 2 : 1;
+    if (this.#failures < MAX_FAILURES) return;
+    this.#fleet.markLost(this.#executor.number, `no answer to GET /health: ${errorText(error)}`);
+  }
+}

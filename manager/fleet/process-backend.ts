@@ -1,0 +1,116 @@
+import { spawn, type ChildProcess } from "node:child_process";
+import { randomBytes } from "node:crypto";
+import { once } from "node:events";
+import { mkdir, mkdtemp, open, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import type { Logger } from "pino";
+import { executorNumberSchema, type ExecutorNumber } from "#contract/ids.ts";
+import type { Backend } from "./backend.ts";
+import type { ExecutorSpec } from "./executor.ts";
+
+export interface ProcessBackendSettings {
+  /** The type of each executor, in the order of their numbers. */
+  types: readonly string[];
+  /** Command line that starts one executor. */
+  command: readonly string[];
+  /** Environment of every executor, and what a type adds to it. */
+  env: Readonly<Record<string, string>>;
+  envOfType: Readonly<Record<string, Readonly<Record<string, string>>>>;
+  /** Folder for one log file per executor. */
+  logDir: string;
+}
+
+const MIN_RESTART_DELAY_MS = 200;
+const MAX_RESTART_DELAY_MS = 10_000;
+/** An executor that lived this long is started again without delay. */
+const STABLE_AFTER_MS = 30_000;
+const STOP_BUDGET_MS = 5_000;
+
+/** Executors as processes of this machine. */
+export class ProcessBackend implements Backend {
+  readonly name = "process";
+  readonly warnings = [
+    "Executors run as plain processes: user code has the rights of the user who started the fleet. " +
+      "Use Docker for code that you do not trust.",
+  ];
+  readonly #settings: ProcessBackendSettings;
+  readonly #log: Logger;
+  readonly #stop = new AbortController();
+  #socketDir: string | undefined;
+  #supervisors: Promise<void>[] = [];
+
+  constructor(settings: ProcessBackendSettings, log: Logger) {
+    this.#settings = settings;
+    this.#log = log;
+  }
+
+  async start(onLost: (number: ExecutorNumber, reason: string) => void): Promise<ExecutorSpec[]> {
+    await mkdir(this.#settings.logDir, { recursive: true });
+    // A short path: the name of a Unix socket may have about 100 characters.
+    const socketDir = await mkdtemp(join(tmpdir(), "fleet-"));
+    this.#socketDir = socketDir;
+    const specs = this.#settings.types.map((type, index) => ({
+      number: executorNumberSchema.parse(index),
+      type,
+      url: `unix:${join(socketDir, `${index}.sock`)}`,
+      token: randomBytes(24).toString("hex"),
+    }));
+    this.#supervisors = specs.map((spec) => this.#supervise(spec, (reason) => onLost(spec.number, reason)));
+    return specs;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stop.abort();
+    await Promise.all(this.#supervisors);
+    if (this.#socketDir !== undefined) await rm(this.#socketDir, { recursive: true, force: true });
+  }
+
+  /** Starts an executor again whenever it ends, slower and slower if it does not stay alive. */
+  async #supervise(spec: ExecutorSpec & { token: string }, onLost: (reason: string) => void): Promise<void> {
+    const { signal } = this.#stop;
+    let delayMs = MIN_RESTART_DELAY_MS;
+    while (!signal.aborted) {
+      const startedAt = performance.now();
+      const reason = await this.#runOnce(spec).catch(
+        (error: unknown) => `could not be started: ${String(error)}`,
+      );
+      if (signal.aborted) return;
+      this.#log.error({ executor: spec.number, reason }, "executor ended");
+      onLost(reason);
+      delayMs = performance.now() - startedAt > STABLE_AFTER_MS ? MIN_RESTART_DELAY_MS : delayMs * 2;
+      await delay(Math.min(delayMs, MAX_RESTART_DELAY_MS), undefined, { signal }).catch(() => undefined);
+    }
+  }
+
+  /** Runs one executor until it ends, and tells how it did. */
+  async #runOnce({ number, type, url, token }: ExecutorSpec & { token: string }): Promise<string> {
+    const { command, env, envOfType, logDir } = this.#settings;
+    const [program, ...args] = command;
+    if (program === undefined) throw new Error("the command of an executor is empty");
+    await using logFile = await open(join(logDir, `executor-${String(number).padStart(3, "0")}.log`), "a");
+    const child = spawn(program, args, {
+      env: { ...env, ...envOfType[type], EXECUTOR_SOCKET: url.slice("unix:".length), EXECUTOR_TOKEN: token },
+      stdio: ["pipe", logFile.fd, logFile.fd],
+    });
+    const stop = () => void stopChild(child);
+    this.#stop.signal.addEventListener("abort", stop, { once: true });
+    try {
+      const [code, signal] = await once(child, "exit");
+      return signal === null
+        ? `the process ended with exit code ${code}`
+        : `the process was ended by ${signal}`;
+    } finally {
+      this.#stop.signal.removeEventListener("abort", stop);
+    }
+  }
+}
+
+/** Asks a child to end, and ends it when it has not within the budget. */
+async function stopChild(child: ChildProcess): Promise<void> {
+  child.kill("SIGTERM");
+  const timer = setTimeout(() => child.kill("SIGKILL"), STOP_BUDGET_MS);
+  await once(child, "exit");
+  clearTimeout(timer);
+}

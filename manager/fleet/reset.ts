@@ -1,0 +1,35 @@
+import { setTimeout as delay } from "node:timers/promises";
+import { errorText } from "#contract/errors.ts";
+import type { Executor } from "./executor.ts";
+import type { Fleet } from "./fleet.ts";
+
+const POLL_INTERVAL_MS = 20;
+
+/**
+ * Clears an executor of everything a session left in it and makes it free again. It never rejects: an executor that
+ * does not come back clean within `timeoutMs` becomes `unhealthy`, and the prober goes on with it.
+ */
+export async function resetExecutor(
+  fleet: Fleet,
+  executor: Executor,
+  options: { reason: string; timeoutMs: number },
+): Promise<void> {
+  fleet.changeState(executor, { name: "resetting", reason: options.reason });
+  const signal = AbortSignal.any([AbortSignal.timeout(options.timeoutMs), executor.lostSignal]);
+  try {
+    await executor.client.restart(signal);
+    await untilReady(executor, signal);
+    if (executor.state.name === "resetting") fleet.changeState(executor, { name: "free" });
+  } catch (error) {
+    fleet.markLost(executor.number, `the reset failed: ${errorText(error)}`);
+  }
+}
+
+/** Polls `/ready`. Rejects with the signal's reason. */
+async function untilReady(executor: Executor, signal: AbortSignal): Promise<void> {
+  for (;;) {
+    const { ready } = await executor.client.ready(signal);
+    if (ready) return;
+    await delay(POLL_INTERVAL_MS, undefined, { signal });
+  }
+}

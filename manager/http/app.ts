@@ -1,0 +1,43 @@
+import { OpenAPIHono } from "@hono/zod-openapi";
+import { bodyLimit } from "hono/body-limit";
+import { requestId } from "hono/request-id";
+import type { Logger } from "pino";
+import { ServiceError } from "#contract/errors.ts";
+import type { Manager } from "#manager/manager.ts";
+import type { AppEnv } from "./app-env.ts";
+import { checkCaller, type CallerRules } from "./caller-checks.ts";
+import { errorReply } from "./error-reply.ts";
+import { fleetRoutes } from "./fleet-routes.ts";
+import { describeSessionRoutes } from "./session-docs.ts";
+import { sessionRoutes } from "./session-routes.ts";
+
+export interface AppSettings extends CallerRules {
+  maxBodyBytes: number;
+}
+
+/** The manager's HTTP API. It can be called in memory or served. */
+export function createApp(manager: Manager, settings: AppSettings, log: Logger): OpenAPIHono<AppEnv> {
+  const app = new OpenAPIHono<AppEnv>();
+  app.onError((error, c) => errorReply(error, c, log));
+  app.notFound((c) =>
+    errorReply(new ServiceError("not_found", `There is no ${c.req.method} ${c.req.path}`), c, log),
+  );
+
+  app.use(requestId());
+  app.use(checkCaller(settings));
+  app.use(
+    bodyLimit({
+      maxSize: settings.maxBodyBytes,
+      onError: () => {
+        throw new ServiceError("body_too_large", `The body is larger than ${settings.maxBodyBytes} bytes`);
+      },
+    }),
+  );
+
+  app.route("/", fleetRoutes(manager));
+  app.route("/", sessionRoutes(manager));
+  describeSessionRoutes(app.openAPIRegistry);
+  const info = { title: "executor-fleet", version: "1" };
+  app.get("/openapi.json", (c) => c.json(app.getOpenAPI31Document({ openapi: "3.1.0", info })));
+  return app;
+}

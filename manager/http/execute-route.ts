@@ -1,0 +1,80 @@
+import type { Context } from "hono";
+import { invalidRequest, ServiceError } from "#contract/errors.ts";
+import { encodeEvent, streamFormatOf, type ExecutionEvent, type StreamFormat } from "#contract/events.ts";
+import { executeRequestSchema } from "#contract/execution.ts";
+import { runExecution, streamExecution } from "#manager/executions/run-execution.ts";
+import type { Manager } from "#manager/manager.ts";
+import { parseSessionRef } from "#manager/sessions/session-ref.ts";
+import type { AppEnv } from "./app-env.ts";
+
+/** `POST /session/{ref}/execute`: JSON, NDJSON or server-sent events, as `Accept` asks. */
+export async function executeRoute(
+  { sessions }: Manager,
+  ref: string,
+  c: Context<AppEnv>,
+): Promise<Response> {
+  const parsedRef = parseSessionRef(ref);
+  const body = await readExecuteBody(c);
+  const { signal } = c.req.raw;
+  const { executor, session } = await sessions.findOrOpen(parsedRef, signal);
+  const format = streamFormatOf(c.req.header("accept"));
+  if (format) {
+    const events = session.stream(signal, () => streamExecution({ executor, body, signal }));
+    return streamReply(await startedStream(events), format);
+  }
+  const reply = await session.enqueue(signal, () => runExecution({ executor, body, signal }));
+  return c.body(reply, 200, { "content-type": "application/json" });
+}
+
+/** The JSON text of a valid execute request: the body as it came, or made of the code that a text body is. */
+async function readExecuteBody(c: Context): Promise<string> {
+  const contentType = c.req.header("content-type")?.split(";")[0]?.trim().toLowerCase() ?? "";
+  const text = await c.req.text();
+  if (contentType === "text/plain" || contentType === "text/x-python") return JSON.stringify({ code: text });
+  if (contentType !== "application/json") {
+    const given = contentType === "" ? "No Content-Type" : `Content-Type ${contentType}`;
+    throw new ServiceError("unsupported_media_type", `${given} is not supported here`);
+  }
+  const parsed = executeRequestSchema.safeParse(parseBody(text));
+  if (!parsed.success) throw invalidRequest(parsed.error, "body");
+  return text;
+}
+
+function parseBody(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
+    throw new ServiceError("malformed_json", [{ loc: ["body"], msg: `not JSON: ${message}` }], {
+      cause: error,
+    });
+  }
+}
+
+/** Waits for the first event, so that a refusal still becomes a status instead of a broken stream. */
+async function startedStream(
+  events: AsyncGenerator<ExecutionEvent>,
+): Promise<AsyncGenerator<ExecutionEvent>> {
+  const first = await events.next();
+  return (async function* () {
+    if (!first.done) yield first.value;
+    yield* events;
+  })();
+}
+
+function streamReply(events: AsyncGenerator<ExecutionEvent>, format: StreamFormat): Response {
+  const encoder = new TextEncoder();
+  const body = new ReadableStream<Uint8Array>({
+    async pull(controller) {
+      const next = await events.next();
+      if (next.done) controller.close();
+      else controller.enqueue(encoder.encode(encodeEvent(next.value, format)));
+    },
+    async cancel() {
+      await events.return(undefined);
+    },
+  });
+  return new Response(body, {
+    headers: { "content-type": format, "cache-control": "no-store", "x-accel-buffering": "no" },
+  });
+}

@@ -1,0 +1,91 @@
+import PQueue from "p-queue";
+import { newSessionId, type ExecutorNumber, type SessionId } from "#contract/ids.ts";
+import { ServiceError } from "#contract/errors.ts";
+
+/** A client's claim on one executor and on its kernel's state. Its id is never used again once it has ended. */
+export class Session {
+  readonly id: SessionId = newSessionId();
+  readonly executorNumber: ExecutorNumber;
+  readonly idleTimeoutMs: number;
+  #lastUsedAt = Date.now();
+  #uses = 0;
+  #endReason: string | undefined;
+  /** Orders the executions. A slot stays taken until its run has ended, whatever became of the client. */
+  readonly #queue = new PQueue({ concurrency: 1 });
+  readonly #maxQueued: number;
+
+  constructor(executorNumber: ExecutorNumber, options: { idleTimeoutMs: number; maxQueued: number }) {
+    this.executorNumber = executorNumber;
+    this.idleTimeoutMs = options.idleTimeoutMs;
+    this.#maxQueued = options.maxQueued;
+  }
+
+  get endReason(): string | undefined {
+    return this.#endReason;
+  }
+
+  /** When the session ends if it stays idle; milliseconds since the epoch. */
+  get expiresAt(): number {
+    return this.#lastUsedAt + this.idleTimeoutMs;
+  }
+
+  isIdle(now: number): boolean {
+    return this.#uses === 0 && now >= this.expiresAt;
+  }
+
+  end(reason: string): void {
+    this.#endReason ??= reason;
+  }
+
+  /** @throws {ServiceError} `session_ended` */
+  assertOpen(): void {
+    if (this.#endReason === undefined) return;
+    throw new ServiceError("session_ended", `Session ${this.id} has ended: ${this.#endReason}`);
+  }
+
+  /** Keeps the session from counting as idle until the returned handle is disposed of. */
+  use(): Disposable {
+    this.#uses += 1;
+    return {
+      [Symbol.dispose]: () => {
+        this.#uses -= 1;
+        this.#lastUsedAt = Date.now();
+      },
+    };
+  }
+
+  /**
+   * Runs one execution after those that came before it. A client that goes away while it waits gives up its place.
+   *
+   * @throws {ServiceError} `queue_full`, `session_ended`; or the signal's reason
+   */
+  async enqueue<T>(signal: AbortSignal, run: () => Promise<T>): Promise<T> {
+    if (this.#queue.size >= this.#maxQueued) {
+      const detail = `${this.#queue.size} executions wait in session ${this.id} already`;
+      throw new ServiceError("queue_full", detail, { retryAfter: 1 });
+    }
+    using _ = this.use();
+    return await this.#queue.add(() => {
+      signal.throwIfAborted();
+      this.assertOpen();
+      return run();
+    });
+  }
+
+  /** As {@link enqueue}, for a run that is a stream: its place is taken until the stream has ended. */
+  async *stream<T>(signal: AbortSignal, run: () => AsyncGenerator<T>): AsyncGenerator<T> {
+    const turn = Promise.withResolvers<void>();
+    const ended = Promise.withResolvers<void>();
+    const place = this.enqueue(signal, () => {
+      turn.resolve();
+      return ended.promise;
+    });
+    place.catch(turn.reject);
+    await turn.promise;
+    try {
+      yield* run();
+    } finally {
+      ended.resolve();
+    }
+  }
+}

@@ -1,0 +1,210 @@
+import type { SessionId } from "#contract/ids.ts";
+import { ServiceError } from "#contract/errors.ts";
+import { sessionOf, type Executor } from "#manager/fleet/executor.ts";
+import type { Fleet } from "#manager/fleet/fleet.ts";
+import { resetExecutor } from "#manager/fleet/reset.ts";
+import { AllocationQueue } from "./allocation-queue.ts";
+import { Session } from "./session.ts";
+import type { SessionRef } from "./session-ref.ts";
+
+/** Rules of the session table. Times in milliseconds. */
+export interface SessionSettings {
+  /** `open`: executing on a free executor opens a session on it. `strict`: it has to be allocated first. */
+  allocation: "open" | "strict";
+  idleTimeoutMs: number;
+  /** Executions that may wait in one session. */
+  maxQueued: number;
+  /** Clients that may wait for an executor. */
+  maxWaiting: number;
+  /** How long an execution waits for its executor while that starts or is reset. */
+  startWaitMs: number;
+  resetTimeoutMs: number;
+}
+
+/** How many ended session ids are remembered, to tell an ended session from one that never was. */
+const MAX_REMEMBERED = 100_000;
+
+/** The session table: who holds which executor. */
+export class Sessions {
+  readonly #fleet: Fleet;
+  readonly #settings: SessionSettings;
+  readonly #sessions = new Map<SessionId, Session>();
+  readonly #queue: AllocationQueue<Session>;
+
+  constructor(fleet: Fleet, settings: SessionSettings) {
+    this.#fleet = fleet;
+    this.#settings = settings;
+    this.#queue = new AllocationQueue(settings.maxWaiting);
+    fleet.onChange((executor, from) => {
+      const sessionId = sessionOf(from);
+      if (sessionId !== undefined && sessionOf(executor.state) !== sessionId) {
+        this.#sessions
+          .get(sessionId)
+          ?.end(from.name === "unhealthy" ? `executor lost: ${from.reason}` : "executor reset");
+      }
+      if (executor.state.name === "free") this.#queue.offer(executor);
+    });
+  }
+
+  get waiting(): number {
+    return this.#queue.size;
+  }
+
+  /**
+   * Claims the executor that has been free longest, waiting for one for at most `waitMs`.
+   *
+   * @throws {ServiceError} `unknown_type`, `no_executor_free`, `too_many_waiting`; or the signal's reason
+   */
+  async allocate(
+    type: string | undefined,
+    options: { waitMs: number; signal: AbortSignal },
+  ): Promise<Session> {
+    if (type !== undefined && !this.#fleet.types.includes(type)) {
+      throw new ServiceError("unknown_type", `Unknown container type: ${type}`);
+    }
+    const session = await this.#claim((executor) => type === undefined || executor.type === type, options);
+    if (session) return session;
+    const what = type === undefined ? "executor" : `executor of type ${type}`;
+    throw new ServiceError("no_executor_free", `No ${what} is free`, { retryAfter: 1 });
+  }
+
+  /** @throws {ServiceError} `unknown_container`, `unknown_session`, `session_ended` */
+  find(ref: SessionRef): { executor: Executor; session: Session | undefined } {
+    if ("executorNumber" in ref) {
+      const executor = this.#fleet.get(ref.executorNumber);
+      return { executor, session: this.#openSessionOf(executor) };
+    }
+    const session = this.#sessions.get(ref.sessionId);
+    if (!session) throw new ServiceError("unknown_session", `Session ${ref.sessionId} not found`);
+    session.assertOpen();
+    return { executor: this.#fleet.get(session.executorNumber), session };
+  }
+
+  /**
+   * The session to execute in. On an executor that nobody holds one is opened, unless allocation is strict.
+   *
+   * @throws {ServiceError} as {@link find}, and `executor_unavailable`, `not_allocated`; or the signal's reason
+   */
+  async findOrOpen(ref: SessionRef, signal: AbortSignal): Promise<{ executor: Executor; session: Session }> {
+    const { executor, session } = this.find(ref);
+    assertAvailable(executor);
+    if (session) return { executor, session };
+    if (this.#settings.allocation === "strict") {
+      throw new ServiceError("not_allocated", `Container ${executor.number} is not allocated or invalid`);
+    }
+    const opened = await this.#claim((candidate) => candidate === executor, {
+      waitMs: this.#settings.startWaitMs,
+      signal,
+    });
+    if (opened) return { executor, session: opened };
+    assertAvailable(executor);
+    throw new ServiceError("executor_unavailable", `Container ${executor.number} is ${executor.state.name}`, {
+      retryAfter: 1,
+    });
+  }
+
+  /**
+   * Ends the session at once; resolves when its executor is clean and free again, or after `waitMs`.
+   *
+   * @returns whether the executor is free again
+   * @throws {ServiceError} `not_allocated`
+   */
+  async deallocate(
+    ref: SessionRef,
+    options: { waitMs: number; label: string },
+  ): Promise<{ executor: Executor; clean: boolean }> {
+    const { executor, session } = this.#findHeld(ref, options.label);
+    void this.#end(session, "deallocated");
+    const settled = this.#fleet.waitForState(
+      executor,
+      ({ name }) => name !== "resetting",
+      AbortSignal.timeout(options.waitMs),
+    );
+    await settled.catch(() => undefined);
+    return { executor, clean: executor.state.name !== "resetting" && executor.state.name !== "unhealthy" };
+  }
+
+  /** Ends every session and resets its executor. */
+  async restartAll(): Promise<Executor[]> {
+    const held = this.#open();
+    await Promise.all(held.map((session) => this.#end(session, "the fleet was restarted")));
+    return held.map((session) => this.#fleet.get(session.executorNumber));
+  }
+
+  /** Ends the sessions that are idle for longer than they may be. */
+  reapIdle(now: number): void {
+    for (const session of this.#open()) if (session.isIdle(now)) void this.#end(session, "idle for too long");
+    for (const [id, session] of this.#sessions) {
+      if (this.#sessions.size <= MAX_REMEMBERED) break;
+      if (session.endReason !== undefined) this.#sessions.delete(id);
+    }
+  }
+
+  #open(): Session[] {
+    return this.#fleet.executors.flatMap((executor) => this.#openSessionOf(executor) ?? []);
+  }
+
+  #openSessionOf(executor: Executor): Session | undefined {
+    const sessionId = sessionOf(executor.state);
+    return sessionId === undefined ? undefined : this.#sessions.get(sessionId);
+  }
+
+  #findHeld(ref: SessionRef, label: string): { executor: Executor; session: Session } {
+    const notAllocated = (cause?: unknown) =>
+      new ServiceError("not_allocated", `Container ${label} is not allocated`, { cause });
+    try {
+      const { executor, session } = this.find(ref);
+      if (session) return { executor, session };
+    } catch (error) {
+      throw notAllocated(error);
+    }
+    throw notAllocated();
+  }
+
+  /** A session on a matching executor, or undefined when none came free in time. */
+  async #claim(
+    matches: (executor: Executor) => boolean,
+    { waitMs, signal }: { waitMs: number; signal: AbortSignal },
+  ): Promise<Session | undefined> {
+    const free = this.#fleet.oldestFree(matches);
+    if (free) return this.#openOn(free);
+    if (waitMs <= 0) return undefined;
+    const timeout = AbortSignal.timeout(waitMs);
+    try {
+      return await this.#queue.wait(
+        matches,
+        (executor) => this.#openOn(executor),
+        AbortSignal.any([timeout, signal]),
+      );
+    } catch (error) {
+      if (timeout.aborted && !signal.aborted) return undefined;
+      throw error;
+    }
+  }
+
+  #openOn(executor: Executor): Session {
+    const session = new Session(executor.number, this.#settings);
+    this.#sessions.set(session.id, session);
+    this.#fleet.changeState(executor, { name: "allocated", sessionId: session.id });
+    return session;
+  }
+
+  async #end(session: Session, reason: string): Promise<void> {
+    session.end(reason);
+    const executor = this.#fleet.get(session.executorNumber);
+    if (executor.state.name === "unhealthy") {
+      return this.#fleet.changeState(executor, { name: "unhealthy", reason: executor.state.reason });
+    }
+    await resetExecutor(this.#fleet, executor, {
+      reason: `session ${reason}`,
+      timeoutMs: this.#settings.resetTimeoutMs,
+    });
+  }
+}
+
+/** @throws {ServiceError} `executor_unavailable` */
+export function assertAvailable(executor: Executor): void {
+  if (executor.state.name !== "unhealthy") return;
+  const detail = `Container ${executor.number} is not available`;
+  throw new ServiceError("executor_unavailable", detail, { cause: new Error(executor.state.reason) });
+}

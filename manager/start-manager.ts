@@ -1,0 +1,88 @@
+import { once } from "node:events";
+import type { AddressInfo } from "node:net";
+import { createAdaptorServer, type ServerType } from "@hono/node-server";
+import type { Logger } from "pino";
+import type { Backend } from "./fleet/backend.ts";
+import { Fleet } from "./fleet/fleet.ts";
+import { DEFAULT_PROBE_SETTINGS, probeFleet, type ProbeSettings } from "./fleet/prober.ts";
+import { createApp, type AppSettings } from "./http/app.ts";
+import type { Manager } from "./manager.ts";
+import { Sessions, type SessionSettings } from "./sessions/sessions.ts";
+
+/** Everything a manager is told. Times in milliseconds. */
+export interface ManagerSettings extends AppSettings, Omit<SessionSettings, "resetTimeoutMs"> {
+  host: string;
+  /** 0 takes any free port. */
+  port: number;
+  probe?: Partial<ProbeSettings>;
+}
+
+/** A manager that serves. Disposing of it stops accepting, ends what runs, and stops the executors. */
+export interface RunningManager extends Manager, AsyncDisposable {
+  /** Where it listens, such as `http://127.0.0.1:5000`. */
+  readonly url: string;
+}
+
+const REAP_INTERVAL_MS = 1_000;
+const CLOSE_BUDGET_MS = 3_000;
+
+/**
+ * Starts the executors and serves the API. Resolves as soon as it listens; executors may still be starting.
+ *
+ * @throws {Error} when the backend cannot start or the port is taken; nothing is left behind then.
+ */
+export async function startManager(
+  settings: ManagerSettings,
+  backend: Backend,
+  log: Logger,
+): Promise<RunningManager> {
+  await using cleanup = new AsyncDisposableStack();
+  const probeSettings = { ...DEFAULT_PROBE_SETTINGS, ...settings.probe };
+  const stop = new AbortController();
+  cleanup.use(backend);
+  const fleet = cleanup.use(new Fleet(log));
+  const sessions = new Sessions(fleet, { ...settings, resetTimeoutMs: probeSettings.resetTimeoutMs });
+  const manager: Manager = { backend, fleet, sessions };
+  const app = createApp(manager, settings, log);
+
+  const server = createAdaptorServer({ fetch: app.fetch });
+  const url = await listen(server, settings);
+  cleanup.defer(() => close(server));
+
+  fleet.add(await backend.start((number, reason) => fleet.markLost(number, reason), stop.signal));
+  const probing = probeFleet(fleet, probeSettings, stop.signal);
+  const reaper = setInterval(() => sessions.reapIdle(Date.now()), REAP_INTERVAL_MS);
+  cleanup.defer(async () => {
+    stop.abort(new Error("the manager stops"));
+    clearInterval(reaper);
+    await probing;
+  });
+
+  const running = cleanup.move();
+  return { ...manager, url, [Symbol.asyncDispose]: () => running.disposeAsync() };
+}
+
+async function listen(
+  server: ReturnType<typeof createAdaptorServer>,
+  { host, port }: ManagerSettings,
+): Promise<string> {
+  server.listen(port, host);
+  await once(server, "listening");
+  const address = server.address();
+  const { port: actual } = isAddress(address) ? address : { port };
+  return `http://${host.includes(":") ? `[${host}]` : host}:${actual}`;
+}
+
+function isAddress(address: string | AddressInfo | null): address is AddressInfo {
+  return typeof address === "object" && address !== null;
+}
+
+/** Stops accepting, lets replies under way end within the budget, then cuts them. */
+async function close(server: ServerType): Promise<void> {
+  const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+  const timer = setTimeout(() => {
+    if ("closeAllConnections" in server) server.closeAllConnections();
+  }, CLOSE_BUDGET_MS);
+  await closed;
+  clearTimeout(timer);
+}
