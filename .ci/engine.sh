@@ -41,7 +41,7 @@ wait_for() {
 }
 
 install_engine() {
-  engine_answers || command -v dockerd >/dev/null || apt_install docker.io iptables
+  engine_answers || command -v dockerd >/dev/null || apt_install docker.io iproute2 iptables
   command -v docker >/dev/null || die 'an engine without a docker client: install the client package'
 }
 
