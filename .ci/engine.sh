@@ -91,6 +91,8 @@ start_engine() {
     apt_install cgroupfs-mount
     cgroupfs-mount
   fi
+  forget_killed /var/run/docker.pid dockerd
+  forget_killed /var/run/docker/containerd/containerd.pid containerd
   mkdir -p "$state"
   [[ -e /sys/class/net/docker0 ]] || touch "$state/made-docker0"
   # A session of its own: Ctrl-C at the caller's terminal must reach the tests, not the engine they use.
@@ -108,6 +110,12 @@ start_engine() {
 }
 
 answers_or_ended() { engine_answers || ended "$1"; }
+
+# Removes the pid file $1 unless a live $2 wrote it. One that was killed leaves its file, and dockerd takes any process
+# of that number, also a stranger or a zombie, for the old one: it refuses to start, or waits for a containerd in vain.
+forget_killed() {
+  [[ $(readlink "/proc/$(cat "$1" 2>/dev/null)/exe") == */"$2" ]] || rm -f "$1"
+}
 
 # Ends one process by id: asks, waits, then insists.
 end_process() {
