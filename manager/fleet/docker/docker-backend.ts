@@ -1,0 +1,169 @@
+import { createHmac } from "node:crypto";
+import { setTimeout as delay } from "node:timers/promises";
+import PQueue from "p-queue";
+import type { Logger } from "pino";
+import { memoryBytesOf, plannedExecutors, type FleetSpec } from "#compose/fleet-spec.ts";
+import { errorText } from "#contract/errors.ts";
+import { executorNumberSchema, type ExecutorNumber } from "#contract/ids.ts";
+import type { Backend } from "#manager/fleet/backend.ts";
+import type { ExecutorSpec } from "#manager/fleet/executor.ts";
+import { Endpoints } from "./endpoints.ts";
+import type { ContainerOptions, Engine } from "./engine.ts";
+import { containerOptions, containerUrl, type ExecutorContainer } from "./executor-container.ts";
+import { ensureImage } from "./executor-image.ts";
+import { EXECUTOR_LABEL, FINGERPRINT_LABEL, FLEET_LABEL, formatPlan, planContainers } from "./plan.ts";
+
+/** What `fleet up` asks of the docker backend; the rest of a spec is for Compose files. */
+export type DockerFleetSpec = Pick<
+  FleetSpec,
+  "name" | "types" | "limits" | "environment" | "executionTimeout" | "codeDirectory"
+>;
+
+export interface DockerBackendSettings {
+  spec: DockerFleetSpec;
+  /** Directory of each executor for what user code hands in, by number. */
+  submissionDirectories?: readonly string[];
+  /** The project's folder, which images are built from. */
+  projectDir: string;
+  /** Folder for what has to outlive the manager. */
+  dataDir: string;
+  /** Secret that the executors' tokens are made of: with the same secret a manager can take up its containers. */
+  secret: string;
+  onProgress: (line: string) => void;
+}
+
+const RECONNECT_DELAY_MS = 1_000;
+
+/** A container that there should be, with all that the engine is told of it. */
+interface Desired {
+  container: ExecutorContainer;
+  options: ContainerOptions;
+  number: number;
+  fingerprint: string;
+}
+
+/** Executors as containers of a Docker engine, made and removed by observe, plan, apply. */
+export class DockerBackend implements Backend {
+  readonly name = "docker";
+  readonly warnings: string[] = [];
+  readonly #settings: DockerBackendSettings;
+  readonly #engine: Engine;
+  readonly #log: Logger;
+  readonly #stop = new AbortController();
+  /** One look at the engine and what follows from it at a time. */
+  readonly #reconciling = new PQueue({ concurrency: 1 });
+  #endpoints: Endpoints | undefined;
+  #desired: Desired[] = [];
+  #watching: Promise<void> = Promise.resolve();
+
+  constructor(settings: DockerBackendSettings, engine: Engine, log: Logger) {
+    this.#settings = settings;
+    this.#engine = engine;
+    this.#log = log;
+  }
+
+  async start(onLost: (number: ExecutorNumber, reason: string) => void): Promise<ExecutorSpec[]> {
+    const { spec, dataDir } = this.#settings;
+    this.#endpoints = await Endpoints.choose(this.#engine, { fleetId: spec.name, dataDir });
+    this.warnings.push(...this.#endpoints.warnings);
+    const images = await this.#images();
+    this.#desired = await Promise.all(
+      plannedExecutors(spec).map((planned) => this.#describe(planned, images)),
+    );
+    await this.#reconcile();
+    this.#watching = this.#watch(onLost);
+    return this.#desired.map(({ container }) => ({
+      number: executorNumberSchema.parse(container.number),
+      type: container.type,
+      url: containerUrl(container),
+      token: container.token,
+    }));
+  }
+
+  /** Removes every container of this fleet. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stop.abort();
+    await this.#watching;
+    this.#desired = [];
+    await this.#reconcile();
+    await this.#endpoints?.[Symbol.asyncDispose]();
+  }
+
+  /** The image of each type. Builds run one after the other: each has all cores. */
+  async #images(): Promise<Map<string, string>> {
+    const { spec, projectDir, onProgress } = this.#settings;
+    const images = new Map<string, string>();
+    for (const { type, image } of spec.types) {
+      images.set(type, image ?? (await ensureImage(this.#engine, projectDir, type, onProgress)));
+    }
+    return images;
+  }
+
+  async #describe(
+    { number, type }: { number: number; type: string },
+    images: ReadonlyMap<string, string>,
+  ): Promise<Desired> {
+    const { spec, secret, submissionDirectories } = this.#settings;
+    const endpoint = await this.#endpoints?.of(number);
+    const image = images.get(type);
+    if (!endpoint || image === undefined) throw new Error(`executor ${number} has no endpoint or image`);
+    const submissionDirectory = submissionDirectories?.[number];
+    const container: ExecutorContainer = {
+      fleetId: spec.name,
+      number,
+      type,
+      image,
+      endpoint,
+      token: createHmac("sha256", secret).update(`${spec.name}/${number}`).digest("hex"),
+      environment: { ...spec.environment, EXECUTION_TIMEOUT: String(spec.executionTimeout) },
+      memoryBytes: memoryBytesOf(spec.limits, type),
+      cpus: spec.limits.cpus,
+      pids: spec.limits.pids,
+      ...(spec.codeDirectory === undefined ? {} : { codeDirectory: spec.codeDirectory }),
+      ...(submissionDirectory === undefined ? {} : { submissionDirectory }),
+    };
+    const options = containerOptions(container);
+    return { container, options, number, fingerprint: options.Labels?.[FINGERPRINT_LABEL] ?? "" };
+  }
+
+  /** Looks at what runs, plans what is missing or too much, and does it. */
+  #reconcile(): Promise<void> {
+    return this.#reconciling.add(async () => {
+      const observed = await this.#engine.containersWithLabel(FLEET_LABEL, this.#settings.spec.name);
+      const steps = planContainers(this.#desired, observed);
+      if (steps.length > 0)
+        this.#log.info({ plan: formatPlan(steps) }, "fleet differs from what it should be");
+      for (const step of steps.filter((one) => one.do === "remove"))
+        await this.#engine.remove(step.containerId);
+      await Promise.all(
+        steps.map(async (step) => {
+          if (step.do === "start") await this.#engine.start(step.containerId);
+          if (step.do === "create") await this.#create(step.number);
+        }),
+      );
+    });
+  }
+
+  async #create(number: number): Promise<void> {
+    const desired = this.#desired.find((one) => one.number === number);
+    if (desired) await this.#engine.start(await this.#engine.create(desired.options));
+  }
+
+  /** Follows the engine's events, and looks anew whenever the connection to it was lost. */
+  async #watch(onLost: (number: ExecutorNumber, reason: string) => void): Promise<void> {
+    const { signal } = this.#stop;
+    while (!signal.aborted) {
+      try {
+        for await (const death of this.#engine.deaths(FLEET_LABEL, this.#settings.spec.name, signal)) {
+          onLost(executorNumberSchema.parse(Number(death.labels[EXECUTOR_LABEL])), death.reason);
+          if (death.removed) await this.#reconcile();
+        }
+      } catch (error) {
+        if (!signal.aborted) this.#log.warn({ reason: errorText(error) }, "the engine's events broke off");
+      }
+      await delay(RECONNECT_DELAY_MS, undefined, { signal }).catch(() => undefined);
+      if (!signal.aborted)
+        await this.#reconcile().catch((error: unknown) => this.#log.warn({ err: error }, "no engine"));
+    }
+  }
+}

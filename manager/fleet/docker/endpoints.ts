@@ -1,0 +1,87 @@
+import { once } from "node:events";
+import { chmod, mkdir, rm } from "node:fs/promises";
+import { createServer } from "node:net";
+import { join } from "node:path";
+import type { Engine } from "./engine.ts";
+import type { ExecutorEndpoint } from "./executor-container.ts";
+import { FLEET_LABEL } from "./plan.ts";
+
+/** A Unix socket's path may have 108 bytes with its closing zero. Source: unix(7). */
+const MAX_SOCKET_PATH_LENGTH = 107;
+
+/** Where the executors of one fleet listen, for a manager that runs on the machine itself. */
+export class Endpoints implements AsyncDisposable {
+  readonly warnings: readonly string[];
+  readonly #engine: Engine;
+  readonly #fleetId: string;
+  readonly #socketRoot: string | undefined;
+
+  private constructor(engine: Engine, fleetId: string, socketRoot: string | undefined, warnings: string[]) {
+    this.#engine = engine;
+    this.#fleetId = fleetId;
+    this.#socketRoot = socketRoot;
+    this.warnings = warnings;
+  }
+
+  /** Unix sockets where the engine shares this machine's files, else ports on loopback, with a warning. */
+  static async choose(
+    engine: Engine,
+    { fleetId, dataDir }: { fleetId: string; dataDir: string },
+  ): Promise<Endpoints> {
+    const root = join(dataDir, "run");
+    const reason = await reasonAgainstSockets(engine, root);
+    if (reason === undefined) {
+      await mkdir(root, { recursive: true, mode: 0o700 });
+      await chmod(root, 0o700);
+      return new Endpoints(engine, fleetId, root, []);
+    }
+    const network = networkName(fleetId);
+    await engine.ensureBridge(network, { [FLEET_LABEL]: fleetId }, false);
+    return new Endpoints(engine, fleetId, undefined, [
+      `Executors are reached over ports on loopback (${reason}); their code can therefore use the network.`,
+    ]);
+  }
+
+  async of(number: number): Promise<ExecutorEndpoint> {
+    if (this.#socketRoot === undefined) {
+      return { kind: "port", port: await freePort(), network: networkName(this.#fleetId) };
+    }
+    const directory = join(this.#socketRoot, String(number).padStart(3, "0"));
+    await mkdir(directory, { recursive: true });
+    // The server in the container is root without any capability over files: only this mode lets it make its socket.
+    // User code may come near, so the executor asks for a token; others on this machine are kept out by the root.
+    await chmod(directory, 0o1777);
+    return { kind: "socket", directory };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#socketRoot === undefined) await this.#engine.removeNetwork(networkName(this.#fleetId));
+    else await rm(this.#socketRoot, { recursive: true, force: true });
+  }
+}
+
+function networkName(fleetId: string): string {
+  return `fleet-${fleetId}`;
+}
+
+/** A socket on a mounted folder does not cross from a virtual machine to this one. */
+async function reasonAgainstSockets(engine: Engine, root: string): Promise<string | undefined> {
+  if (join(root, "000", "executor.sock").length > MAX_SOCKET_PATH_LENGTH) {
+    return "the data directory's path is too long for Unix sockets";
+  }
+  const { operatingSystem, local } = await engine.info();
+  if (!local || process.platform !== "linux" || operatingSystem === "Docker Desktop") {
+    return `${operatingSystem} does not share this machine's sockets`;
+  }
+  return undefined;
+}
+
+/** A port of loopback that is free now. It is fixed, so that it stays the same when the engine restarts a container. */
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const address = server.address();
+  await new Promise((resolve) => server.close(resolve));
+  if (address === null || typeof address === "string") throw new Error("no free port on loopback");
+  return address.port;
+}

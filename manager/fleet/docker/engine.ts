@@ -1,0 +1,171 @@
+import { addAbortSignal, Readable } from "node:stream";
+import Docker from "dockerode";
+import { z } from "zod";
+
+/** A container as the engine lists it, as far as the fleet is concerned. */
+export interface ObservedContainer {
+  id: string;
+  name: string;
+  labels: Record<string, string>;
+  running: boolean;
+}
+
+/** What the engine says about itself. */
+export interface EngineInfo {
+  version: string;
+  /** `Docker Desktop` where the engine runs in a virtual machine of its own. */
+  operatingSystem: string;
+  /** Whether it is reached over a Unix socket, so that it may share this machine's files. */
+  local: boolean;
+}
+
+/** A container that has ended. */
+export interface DeathEvent {
+  labels: Record<string, string>;
+  reason: string;
+  /** Whether the container is gone for good, so that the engine will not start it again. */
+  removed: boolean;
+}
+
+export type ContainerOptions = Docker.ContainerCreateOptions;
+
+const INFO_TIMEOUT_MS = 5_000;
+
+const buildLineSchema = z.object({ stream: z.string().optional(), error: z.string().optional() });
+const deathSchema = z.object({
+  Action: z.string(),
+  Actor: z.object({ Attributes: z.record(z.string(), z.string()) }),
+});
+
+/**
+ * The Docker engine, by the environment's `DOCKER_HOST` or its usual socket. The only user of `dockerode`; the API
+ * version is left to the engine. Making one opens no connection.
+ */
+export class Engine {
+  readonly #docker = new Docker();
+
+  /** @throws {Error} when no engine answers within some seconds. */
+  async info(): Promise<EngineInfo> {
+    const { ServerVersion, OperatingSystem } = z
+      .object({ ServerVersion: z.string(), OperatingSystem: z.string() })
+      .parse(await new Docker({ timeout: INFO_TIMEOUT_MS }).info());
+    const options = z.object({ socketPath: z.unknown() }).parse(this.#docker.modem);
+    return {
+      version: ServerVersion,
+      operatingSystem: OperatingSystem,
+      local: options.socketPath !== undefined,
+    };
+  }
+
+  async hasImage(name: string): Promise<boolean> {
+    return await this.#unlessMissing(
+      this.#docker
+        .getImage(name)
+        .inspect()
+        .then(() => true),
+      false,
+    );
+  }
+
+  /**
+   * Builds one target of a Dockerfile. `onLine` gets every line that the builder prints.
+   *
+   * @throws {Error} with the builder's message
+   */
+  async buildImage(
+    build: { context: string; files: string[]; dockerfile: string; target: string; tag: string },
+    onLine: (line: string) => void,
+  ): Promise<void> {
+    const { context, files, dockerfile, target, tag } = build;
+    const stream = await this.#docker.buildImage({ context, src: files }, { dockerfile, target, t: tag });
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    this.#docker.modem.followProgress(
+      stream,
+      (error: unknown) => (error ? reject(error) : resolve()),
+      (event: unknown) => {
+        const line = buildLineSchema.safeParse(event).data;
+        if (line?.error !== undefined) reject(new Error(line.error));
+        else if (line?.stream?.trim()) onLine(line.stream.trim());
+      },
+    );
+    return await promise;
+  }
+
+  /** Every container, running or not, that carries the label with that value. */
+  async containersWithLabel(label: string, value: string): Promise<ObservedContainer[]> {
+    const found = await this.#docker.listContainers({ all: true, filters: { label: [`${label}=${value}`] } });
+    return found.map(({ Id, Names, Labels, State }) => ({
+      id: Id,
+      name: Names[0]?.replace(/^\//, "") ?? Id,
+      labels: Labels,
+      running: State === "running",
+    }));
+  }
+
+  async create(options: ContainerOptions): Promise<string> {
+    return (await this.#docker.createContainer(options)).id;
+  }
+
+  /** Starts a container; one that runs already is fine. */
+  async start(id: string): Promise<void> {
+    await this.#docker.getContainer(id).start().catch(ignoreStatus(304));
+  }
+
+  /** Ends and removes a container with its anonymous volumes; one that is gone already is fine. */
+  async remove(id: string): Promise<void> {
+    await this.#docker.getContainer(id).remove({ force: true, v: true }).catch(ignoreStatus(404));
+  }
+
+  /** Makes a bridge network on which containers reach the outside but, unless `shared`, not each other. */
+  async ensureBridge(name: string, labels: Record<string, string>, shared: boolean): Promise<void> {
+    const there = await this.#docker.listNetworks({ filters: { name: [name] } });
+    if (there.some(({ Name }) => Name === name)) return;
+    const Options = { "com.docker.network.bridge.enable_icc": String(shared) };
+    await this.#docker.createNetwork({ Name: name, Driver: "bridge", Labels: labels, Options });
+  }
+
+  async removeNetwork(name: string): Promise<void> {
+    await this.#docker.getNetwork(name).remove().catch(ignoreStatus(404));
+  }
+
+  /** Tells of every end of a container that carries the label, until the signal aborts or the engine goes away. */
+  async *deaths(label: string, value: string, signal: AbortSignal): AsyncGenerator<DeathEvent> {
+    const wanted = { type: ["container"], event: ["die", "destroy"], label: [`${label}=${value}`] };
+    const filters = JSON.stringify(wanted);
+    const stream = addAbortSignal(signal, new Readable().wrap(await this.#docker.getEvents({ filters })));
+    let pending = "";
+    for await (const chunk of stream) {
+      pending += String(chunk);
+      const lines = pending.split("\n");
+      pending = lines.pop() ?? "";
+      for (const line of lines) if (line !== "") yield deathOf(line);
+    }
+  }
+
+  async #unlessMissing<T>(found: Promise<T>, otherwise: T): Promise<T> {
+    return await found.catch((error: unknown) => {
+      if (statusOf(error) === 404) return otherwise;
+      throw error;
+    });
+  }
+}
+
+function deathOf(line: string): DeathEvent {
+  const { Action, Actor } = deathSchema.parse(JSON.parse(line));
+  const removed = Action === "destroy";
+  const exitCode = Actor.Attributes["exitCode"];
+  const reason = removed
+    ? "its container was removed"
+    : `its container ended with exit code ${exitCode ?? "unknown"}`;
+  return { labels: Actor.Attributes, reason, removed };
+}
+
+function statusOf(error: unknown): unknown {
+  return error instanceof Error && "statusCode" in error ? error.statusCode : undefined;
+}
+
+function ignoreStatus(status: number): (error: unknown) => void {
+  return (error) => {
+    if (statusOf(error) !== status) throw error;
+  };
+}
