@@ -11,4 +11,6 @@ beforeAll(async () => {
 
 afterAll(() => fleet[Symbol.asyncDispose]());
 
-describe("a fleet of processes", () => describeAcceptance(() => fleet));
+describe("a fleet of processes", () => {
+  describeAcceptance(() => fleet);
+});
