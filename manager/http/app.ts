@@ -24,6 +24,11 @@ export function createApp(manager: Manager, settings: AppSettings, log: Logger):
   );
 
   app.use(requestId());
+  app.use(async (c, next) => {
+    await next();
+    // A Response that a handler made itself, such as a proxied one, does not carry the headers set above.
+    c.res.headers.set("x-request-id", c.get("requestId"));
+  });
   app.use(checkCaller(settings));
   app.use(
     bodyLimit({

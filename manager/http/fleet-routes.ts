@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { createRoute, OpenAPIHono, z } from "@hono/zod-openapi";
 import { errorBodySchema, invalidRequest } from "#contract/errors.ts";
 import { healthSchema } from "#contract/executor-api.ts";
@@ -10,7 +11,6 @@ import {
 } from "#contract/manager-api.ts";
 import { statusOf } from "#manager/fleet/status.ts";
 import type { Manager } from "#manager/manager.ts";
-import { parseSessionRef } from "#manager/sessions/session-ref.ts";
 import type { AppEnv } from "./app-env.ts";
 
 const json = <T extends z.ZodType>(schema: T, description: string) => ({
@@ -73,13 +73,13 @@ export function fleetRoutes({ fleet, sessions, backend }: Manager): OpenAPIHono<
   app.openapi(allocateRoute, async (c) => {
     const { container_type: type, wait } = c.req.valid("query");
     const waitMs = 1000 * (wait ?? (type === undefined ? 0 : DEFAULT_TYPED_WAIT_S));
-    const session = await sessions.allocate(type, { waitMs, signal: c.req.raw.signal });
-    const { outgoing } = c.env;
+    const { signal } = c.req.raw;
+    const session = await sessions.allocate(type, { waitMs, signal });
     // A client that hung up after it was served, but before it could be told, must not hold an executor.
-    outgoing?.once("close", () => {
-      if (!outgoing.writableFinished)
-        void sessions.deallocate({ sessionId: session.id }, { waitMs: 0, label: session.id });
-    });
+    const abandon = () => sessions.abandon(session);
+    signal.addEventListener("abort", abandon, { once: true });
+    if (signal.aborted) abandon();
+    await untilHangUpsAreSeen();
     const executor = fleet.get(session.executorNumber);
     const expires_at = new Date(session.expiresAt).toISOString();
     const { number: container_id, url } = executor;
@@ -89,7 +89,7 @@ export function fleetRoutes({ fleet, sessions, backend }: Manager): OpenAPIHono<
   app.openapi(deallocateRoute, async (c) => {
     const { ref } = c.req.valid("param");
     const waitMs = 1000 * (c.req.valid("query").wait ?? DEFAULT_DEALLOCATE_WAIT_S);
-    const { executor, clean } = await sessions.deallocate(parseSessionRef(ref), { waitMs, label: ref });
+    const { executor, clean } = await sessions.deallocate(ref, { waitMs });
     const resetting = clean ? {} : { resetting: true as const };
     return c.json({ status: "deallocated" as const, container_id: executor.number, ...resetting }, 200);
   });
@@ -117,4 +117,10 @@ export function fleetRoutes({ fleet, sessions, backend }: Manager): OpenAPIHono<
   });
 
   return app;
+}
+
+/** A hang-up that has reached this machine is seen in the next turn of the event loop, which ends in the one after. */
+async function untilHangUpsAreSeen(): Promise<void> {
+  await nextTurn();
+  await nextTurn();
 }

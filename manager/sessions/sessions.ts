@@ -5,7 +5,7 @@ import type { Fleet } from "#manager/fleet/fleet.ts";
 import { resetExecutor } from "#manager/fleet/reset.ts";
 import { AllocationQueue } from "./allocation-queue.ts";
 import { Session } from "./session.ts";
-import type { SessionRef } from "./session-ref.ts";
+import { parseSessionRef, type SessionRef } from "./session-ref.ts";
 
 /** Rules of the session table. Times in milliseconds. */
 export interface SessionSettings {
@@ -104,16 +104,17 @@ export class Sessions {
   }
 
   /**
-   * Ends the session at once; resolves when its executor is clean and free again, or after `waitMs`.
+   * Ends the session at once; resolves when its executor is clean and free again, or after `waitMs`. `ref` is a
+   * session reference as a client wrote it.
    *
    * @returns whether the executor is free again
    * @throws {ServiceError} `not_allocated`
    */
   async deallocate(
-    ref: SessionRef,
-    options: { waitMs: number; label: string },
+    ref: string,
+    options: { waitMs: number },
   ): Promise<{ executor: Executor; clean: boolean }> {
-    const { executor, session } = this.#findHeld(ref, options.label);
+    const { executor, session } = this.#findHeld(ref);
     void this.#end(session, "deallocated");
     const settled = this.#fleet.waitForState(
       executor,
@@ -122,6 +123,11 @@ export class Sessions {
     );
     await settled.catch(() => undefined);
     return { executor, clean: executor.state.name !== "resetting" && executor.state.name !== "unhealthy" };
+  }
+
+  /** Ends a session whose client went away before it was told of it. One that has ended already stays as it is. */
+  abandon(session: Session): void {
+    if (session.endReason === undefined) void this.#end(session, "its client hung up");
   }
 
   /** Ends every session and resets its executor. */
@@ -149,11 +155,11 @@ export class Sessions {
     return sessionId === undefined ? undefined : this.#sessions.get(sessionId);
   }
 
-  #findHeld(ref: SessionRef, label: string): { executor: Executor; session: Session } {
+  #findHeld(ref: string): { executor: Executor; session: Session } {
     const notAllocated = (cause?: unknown) =>
-      new ServiceError("not_allocated", `Container ${label} is not allocated`, { cause });
+      new ServiceError("not_allocated", `Container ${ref} is not allocated`, { cause });
     try {
-      const { executor, session } = this.find(ref);
+      const { executor, session } = this.find(parseSessionRef(ref));
       if (session) return { executor, session };
     } catch (error) {
       throw notAllocated(error);
@@ -166,6 +172,7 @@ export class Sessions {
     matches: (executor: Executor) => boolean,
     { waitMs, signal }: { waitMs: number; signal: AbortSignal },
   ): Promise<Session | undefined> {
+    signal.throwIfAborted();
     const free = this.#fleet.oldestFree(matches);
     if (free) return this.#openOn(free);
     if (waitMs <= 0) return undefined;
