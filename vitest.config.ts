@@ -10,6 +10,7 @@ export default defineConfig({
         test: {
           name: "integration",
           include: ["tests/integration/**/*.test.ts"],
+          globalSetup: ["tests/support/python.ts"],
           testTimeout: 60_000,
           hookTimeout: 120_000,
         },
@@ -19,6 +20,7 @@ export default defineConfig({
         test: {
           name: "docker",
           include: ["tests/docker/**/*.test.ts"],
+          globalSetup: ["tests/support/python.ts"],
           testTimeout: 120_000,
           hookTimeout: 600_000,
           fileParallelism: false,
