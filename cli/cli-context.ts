@@ -1,0 +1,30 @@
+import { dirname, join } from "node:path";
+
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+/** What the command's process was started with. */
+export class CliContext {
+  readonly env: Environment;
+  /** Arguments after the program's name. */
+  readonly args: readonly string[];
+  /** The file that this process runs: the source, or the bundle. */
+  readonly mainFile: string;
+
+  constructor(options: { env: Environment; args: readonly string[]; mainFile: string }) {
+    this.env = options.env;
+    this.args = options.args;
+    this.mainFile = options.mainFile;
+  }
+
+  /** The project's folder: above the source's folder and above the bundle's. */
+  get projectDir(): string {
+    return join(dirname(this.mainFile), "..");
+  }
+
+  /** Command line that starts another of the project's programs the way this one was started. */
+  get executorCommand(): readonly string[] {
+    const fromSource = this.mainFile.endsWith(".ts");
+    const file = fromSource ? ["executor", "main.ts"] : ["dist", "executor.js"];
+    return [process.execPath, join(this.projectDir, ...file)];
+  }
+}
