@@ -18,8 +18,15 @@ export interface ProcessBackendSettings {
   /** Environment of every executor, and what a type adds to it. */
   env: Readonly<Record<string, string>>;
   envOfType: Readonly<Record<string, Readonly<Record<string, string>>>>;
+  /** Directory of each executor for what user code hands in, by number. */
+  submissionDirectories?: readonly string[];
   /** Folder for one log file per executor. */
   logDir: string;
+}
+
+/** The file in a log folder to which one executor writes. */
+export function executorLogFile(logDir: string, number: number): string {
+  return join(logDir, `executor-${String(number).padStart(3, "0")}.log`);
 }
 
 const MIN_RESTART_DELAY_MS = 200;
@@ -86,12 +93,21 @@ export class ProcessBackend implements Backend {
 
   /** Runs one executor until it ends, and tells how it did. */
   async #runOnce({ number, type, url, token }: ExecutorSpec & { token: string }): Promise<string> {
-    const { command, env, envOfType, logDir } = this.#settings;
+    const { command, env, envOfType, submissionDirectories, logDir } = this.#settings;
+    const submissionDirectory = submissionDirectories?.[number];
     const [program, ...args] = command;
     if (program === undefined) throw new Error("the command of an executor is empty");
-    await using logFile = await open(join(logDir, `executor-${String(number).padStart(3, "0")}.log`), "a");
+    await using logFile = await open(executorLogFile(logDir, number), "a");
     const child = spawn(program, args, {
-      env: { ...env, ...envOfType[type], EXECUTOR_SOCKET: url.slice("unix:".length), EXECUTOR_TOKEN: token },
+      env: {
+        ...env,
+        ...envOfType[type],
+        ...(submissionDirectory === undefined ? {} : { SUBMISSION_DIR: submissionDirectory }),
+        EXECUTOR_SOCKET: url.slice("unix:".length),
+        EXECUTOR_TOKEN: token,
+      },
+      // A group of its own: Ctrl-C at the terminal is the manager's, which lets what runs come to its end.
+      detached: true,
       stdio: ["pipe", logFile.fd, logFile.fd],
     });
     const stop = () => void stopChild(child);
