@@ -49,6 +49,8 @@ export const executionEndSchema = z.object({
   duration_ms: z.number().nonnegative(),
   timed_out: z.literal(true).optional(),
   truncated: z.literal(true).optional(),
+  /** What became of the state, and the way out: for people, where the outputs have to stay as they are. */
+  hint: z.string().optional(),
   kernel: z.object({
     id: z.string(),
     /** The state of earlier executions was lost: this run has a fresh kernel. */

@@ -1,0 +1,114 @@
+import { Hono, type Context } from "hono";
+import { bodyLimit } from "hono/body-limit";
+import type { Logger } from "pino";
+import { ServiceError, invalidRequest } from "#contract/errors.ts";
+import { streamFormatOf } from "#contract/events.ts";
+import { executeRequestSchema, type ExecuteRequest } from "#contract/execution.ts";
+import type {
+  InterruptReply,
+  Ready,
+  RestartReply,
+  RestartStatus,
+  VerboseHealth,
+} from "#contract/executor-api.ts";
+import type { Kernel } from "#executor/kernel/kernel.ts";
+import type { MemoryGroup } from "#executor/kernel/memory.ts";
+import { bearerAuth } from "./bearer-auth.ts";
+import type { ExecutionQueue } from "./execution-queue.ts";
+import { collectedReply, eventStream } from "./execute-reply.ts";
+
+export interface AppContext {
+  kernel: Kernel;
+  executions: ExecutionQueue;
+  memory: MemoryGroup;
+  bootId: string;
+  token: string | undefined;
+  maxBodyBytes: number;
+  log: Logger;
+}
+
+/** Paths that answer without the token: they tell nothing but that the executor is there. */
+const OPEN_PATHS = new Set(["/health", "/ready"]);
+
+/** The executor's HTTP API. No route but `/execute` waits for the kernel. */
+export function createApp(context: AppContext): Hono {
+  const { kernel, executions, memory, bootId, token, maxBodyBytes, log } = context;
+  const app = new Hono();
+
+  if (token !== undefined) {
+    const authenticate = bearerAuth(token);
+    app.use(async (c, next) => (OPEN_PATHS.has(c.req.path) ? await next() : await authenticate(c, next)));
+  }
+
+  app.get("/health", (c) => {
+    if (c.req.query("verbose") === undefined) return c.json({ status: "ok", boot_id: bootId });
+    const { id, name, state, reason, restarts } = kernel;
+    const health: VerboseHealth = {
+      status: "ok",
+      boot_id: bootId,
+      kernel: { id, name, state, ...(reason === undefined ? {} : { reason }) },
+      memory: memory.read(),
+      executions: executions.count,
+      restarts,
+    };
+    return c.json(health);
+  });
+
+  app.get("/ready", (c) => {
+    const { reason } = kernel;
+    return c.json<Ready>(reason === undefined ? { ready: true } : { ready: false, reason });
+  });
+
+  app.get("/code-info", (c) => c.json(kernel.codeInfo));
+
+  app.get("/restart-status", (c) => c.json<RestartStatus>({ restarting: kernel.restarting }));
+
+  app.post("/restart", (c) => c.json<RestartReply>({ status: kernel.restart() }));
+
+  app.post("/interrupt", (c) => c.json<InterruptReply>({ status: executions.interrupt() }));
+
+  const tooLarge = () => {
+    throw new ServiceError("body_too_large", `The body is larger than ${maxBodyBytes} bytes`);
+  };
+  app.post("/execute", bodyLimit({ maxSize: maxBodyBytes, onError: tooLarge }), async (c) => {
+    const request = await readExecuteRequest(c);
+    const format = streamFormatOf(c.req.header("accept"));
+    const clientGone = c.req.raw.signal;
+    if (format !== undefined) return eventStream(executions, request, { format, clientGone });
+    return c.json(await collectedReply(executions, request, { clientGone }));
+  });
+
+  app.notFound((c) => {
+    const known = app.routes.some((route) => route.path === c.req.path && route.method !== "ALL");
+    if (!known) throw new ServiceError("not_found", `There is no ${c.req.path} here`);
+    throw new ServiceError("method_not_allowed", `${c.req.path} does not take ${c.req.method}`);
+  });
+
+  app.onError((error, c) => {
+    const known = error instanceof ServiceError ? error : undefined;
+    if (known === undefined) log.error({ err: error, path: c.req.path }, "a request failed");
+    const reply = known ?? new ServiceError("internal", "Internal error", { cause: error });
+    return c.json(reply.toBody(), reply.status);
+  });
+
+  return app;
+}
+
+async function readExecuteRequest(c: Context): Promise<ExecuteRequest> {
+  const type = c.req.header("content-type")?.split(";")[0]?.trim().toLowerCase() ?? "";
+  if (type.startsWith("text/") && type !== "text/html") {
+    return executeRequestSchema.parse({ code: await c.req.text() });
+  }
+  if (type !== "application/json" && !type.endsWith("+json")) {
+    throw new ServiceError("unsupported_media_type", `Cannot read a body of type ${type || "(none)"}`);
+  }
+  let body: unknown;
+  try {
+    body = await c.req.json();
+  } catch (error) {
+    throw new ServiceError("malformed_json", "The body is not JSON", { cause: error });
+  }
+  const parsed = executeRequestSchema.safeParse(body);
+  if (!parsed.success) throw invalidRequest(parsed.error, "body");
+  return parsed.data;
+}

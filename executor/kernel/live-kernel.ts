@@ -1,0 +1,196 @@
+import { mkdir, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { KernelMessage } from "@jupyterlab/services";
+import { KernelConnection } from "@jupyterlab/services/lib/kernel/default.js";
+import type { Logger } from "pino";
+import { writeConnectionFile } from "./connection-file.ts";
+import { signalGroup, type KernelExit, type KernelLauncher, type KernelProcess } from "./kernel-process.ts";
+import type { MemoryGroup } from "./memory.ts";
+import { ZmqTransport } from "./zmq-transport.ts";
+
+/** Why a kernel is no more. */
+export type KernelEnding =
+  | { cause: "died"; exit: KernelExit; oomKilled: boolean }
+  /** Replaced on request or because a cell had to be stopped that way. */
+  | { cause: "replaced" }
+  /** The executor stops. */
+  | { cause: "closed" };
+
+export type ExecuteReply = KernelMessage.IExecuteReplyMsg["content"];
+
+export interface LiveKernelOptions {
+  id: string;
+  name: string;
+  launcher: KernelLauncher;
+  /** Folder that the kernel's own folder is made in. */
+  runtimeDir: string;
+  workingDir: string;
+  maxMessageBytes: number;
+  memory: MemoryGroup;
+  log: Logger;
+}
+
+const KILL_BUDGET_MS = 5000;
+/** After its reply, the end of a cell's output may be this late before it counts as lost. */
+const IDLE_AFTER_REPLY_MS = 1000;
+/** `exit()` in a cell ends the kernel a moment after the reply. */
+const EXIT_AFTER_REPLY_MS = 2000;
+
+/** One kernel from its start to its end: the process and the client connected to it. */
+export class LiveKernel {
+  readonly id: string;
+  /** Resolves with the first cause of the kernel's end; never rejects. */
+  readonly ended: Promise<KernelEnding>;
+  readonly info: KernelMessage.IInfoReply;
+  readonly #process: KernelProcess;
+  readonly #connection: KernelConnection;
+  readonly #transport: ZmqTransport;
+  readonly #options: LiveKernelOptions;
+  readonly #end = Promise.withResolvers<KernelEnding>();
+  #oomKills: number;
+
+  private constructor(
+    options: LiveKernelOptions,
+    parts: {
+      process: KernelProcess;
+      transport: ZmqTransport;
+      connection: KernelConnection;
+      info: KernelMessage.IInfoReply;
+    },
+  ) {
+    this.id = options.id;
+    this.info = parts.info;
+    this.ended = this.#end.promise;
+    this.#options = options;
+    this.#process = parts.process;
+    this.#connection = parts.connection;
+    this.#transport = parts.transport;
+    this.#oomKills = options.memory.oomKills();
+    void this.#process.exited.then((exit) => this.#died(exit));
+    this.#connection.iopubMessage.connect((_, message) => this.#logLate(message));
+  }
+
+  /**
+   * Starts a kernel and waits until it answers.
+   *
+   * @throws {Error} that says why the kernel did not start, or the reason of `signal`.
+   */
+  static async start(options: LiveKernelOptions, { signal }: { signal: AbortSignal }): Promise<LiveKernel> {
+    const { id, name, launcher, log } = options;
+    const dir = join(options.runtimeDir, id);
+    await mkdir(dir, { mode: 0o770 });
+    let started: KernelProcess | undefined;
+    let transport: ZmqTransport | undefined;
+    try {
+      const { info, file } = await writeConnectionFile(dir, launcher.transport, name);
+      started = await launcher.start({ id, connectionFile: file, workingDir: options.workingDir });
+      transport = new ZmqTransport(info, { maxMessageBytes: options.maxMessageBytes, log });
+      const early = new AbortController();
+      void started.exited.then(() => early.abort(new Error("The kernel ended while it started")));
+      await transport.connect({ signal: AbortSignal.any([signal, early.signal]) });
+      const connection = new KernelConnection({
+        model: { id, name },
+        serverSettings: transport.settings,
+        handleComms: false,
+      });
+      const kernel = new LiveKernel(options, {
+        process: started,
+        transport,
+        connection,
+        info: await connection.info,
+      });
+      return kernel;
+    } catch (error) {
+      transport?.close();
+      if (started) signalGroup(started.pid, "SIGKILL");
+      await rm(dir, { recursive: true, force: true });
+      throw error;
+    }
+  }
+
+  /**
+   * Runs one cell. `onMessage` gets its iopub messages in order.
+   *
+   * @returns the reply once the kernel is idle again, with everything on iopub seen.
+   * @throws {Error} when the kernel ends first.
+   */
+  async execute(
+    content: { code: string; silent: boolean; store_history: boolean },
+    onMessage: (message: KernelMessage.IIOPubMessage) => void,
+  ): Promise<ExecuteReply> {
+    this.#oomKills = this.#options.memory.oomKills();
+    const future = this.#connection.requestExecute({ ...content, allow_stdin: false, stop_on_error: false });
+    const replied = Promise.withResolvers<ExecuteReply>();
+    future.onIOPub = onMessage;
+    future.onReply = (message) => replied.resolve(message.content);
+    const done = future.done.then((message) => message.content);
+    const reply = await Promise.race([done, this.#idleLost(replied.promise)]);
+    if (asksToExit(reply)) {
+      const ended = await Promise.race([this.ended, sleep(EXIT_AFTER_REPLY_MS, undefined, { ref: false })]);
+      if (ended !== undefined) throw new Error("The cell ended its kernel");
+    }
+    return reply;
+  }
+
+  /** Interrupts the running cell, in the way that the kernel's spec names. */
+  interrupt(): void {
+    if (this.#options.launcher.interruptMode === "signal") signalGroup(this.#process.pid, "SIGINT");
+  }
+
+  /** Ends the kernel with everything in its process group; resolves when it is gone. */
+  async end(cause: "replaced" | "closed"): Promise<void> {
+    this.#end.resolve({ cause });
+    this.#disconnect();
+    signalGroup(this.#process.pid, "SIGKILL");
+    const gone = await Promise.race([
+      this.#process.exited.then(() => true),
+      sleep(KILL_BUDGET_MS, false, { ref: false }),
+    ]);
+    if (!gone) this.#options.log.error({ pid: this.#process.pid }, "the kernel does not end");
+    await this.#removeFolder();
+  }
+
+  /**
+   * A flooding kernel may lose messages on the way, the last one included. A reply without it is not waited for ever:
+   * once the kernel has answered something later, nothing of this cell is still to come.
+   */
+  async #idleLost(replied: Promise<ExecuteReply>): Promise<ExecuteReply> {
+    const reply = await replied;
+    await sleep(IDLE_AFTER_REPLY_MS, undefined, { ref: false });
+    await this.#connection.requestKernelInfo();
+    return reply;
+  }
+
+  #died(exit: KernelExit): void {
+    const oomKilled = exit.signal === "SIGKILL" && this.#options.memory.oomKills() > this.#oomKills;
+    this.#end.resolve({ cause: "died", exit, oomKilled });
+    this.#disconnect();
+    // What the kernel forked may outlive it.
+    signalGroup(this.#process.pid, "SIGKILL");
+    void this.#removeFolder();
+  }
+
+  #disconnect(): void {
+    this.#connection.dispose();
+    this.#transport.close();
+  }
+
+  async #removeFolder(): Promise<void> {
+    await rm(join(this.#options.runtimeDir, this.id), { recursive: true, force: true });
+  }
+
+  #logLate(message: KernelMessage.IIOPubMessage): void {
+    if (message.header.msg_type === "status") return;
+    this.#options.log.trace({ type: message.header.msg_type }, "iopub");
+  }
+}
+
+function asksToExit(reply: ExecuteReply): boolean {
+  return (
+    reply.status === "ok" &&
+    "payload" in reply &&
+    Array.isArray(reply.payload) &&
+    reply.payload.some((entry) => entry["source"] === "ask_exit" && entry["keepkernel"] !== true)
+  );
+}

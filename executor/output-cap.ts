@@ -1,0 +1,175 @@
+import type { ExecutionEvent } from "#contract/events.ts";
+import type { Output } from "#contract/outputs.ts";
+
+type DistributiveOmit<T, K extends PropertyKey> = T extends unknown ? Omit<T, K> : never;
+
+/** What a cell puts out, before it is numbered. */
+export type OutputEvent = DistributiveOmit<
+  Extract<ExecutionEvent, { type: "output" | "update_display" | "clear_output" }>,
+  "seq"
+>;
+
+/** The part of the cap that is kept for the end of the output. */
+const TAIL_SHARE = 1 / 8;
+/** What an event costs beside its payload, so that a flood of empty ones is bounded too. */
+const EVENT_OVERHEAD_BYTES = 100;
+
+interface Kept {
+  event: OutputEvent;
+  bytes: number;
+}
+
+/**
+ * Bounds the output of one execution: its head passes at once, and when that is used up the rest goes through a tail
+ * of bounded size. At the end the tail follows, after a marker when something in between was left out.
+ */
+export class OutputCap {
+  readonly #maxBytes: number;
+  readonly #emit: (event: OutputEvent) => void;
+  #headBytes = 0;
+  #headFull = false;
+  #tail: Kept[] = [];
+  #tailBytes = 0;
+  #leftOutBytes = 0;
+
+  constructor(maxBytes: number, emit: (event: OutputEvent) => void) {
+    this.#maxBytes = maxBytes;
+    this.#emit = emit;
+  }
+
+  /** Takes the next output of the cell. */
+  add(event: OutputEvent): void {
+    const bytes = costOf(event);
+    if (!this.#headFull) {
+      const room = this.#maxBytes * (1 - TAIL_SHARE) - this.#headBytes;
+      if (bytes <= room) {
+        this.#headBytes += bytes;
+        this.#emit(event);
+        return;
+      }
+      this.#headFull = true;
+      const [head, rest] = splitStream(event, room - EVENT_OVERHEAD_BYTES);
+      if (head !== undefined) {
+        this.#headBytes += costOf(head);
+        this.#emit(head);
+        this.#keep(rest, costOf(rest));
+        return;
+      }
+    }
+    this.#keep(event, bytes);
+  }
+
+  /** Lets out what was kept. Returns whether something was left out. */
+  finish(): { truncated: boolean } {
+    const truncated = this.#leftOutBytes > 0;
+    if (truncated) this.#emit(marker(this.#leftOutBytes, this.#maxBytes));
+    for (const { event } of this.#tail) this.#emit(event);
+    this.#tail = [];
+    return { truncated };
+  }
+
+  #keep(event: OutputEvent, bytes: number): void {
+    if (event.type === "clear_output") {
+      // Nothing of what was kept or left out would be seen after it.
+      this.#tail = [];
+      this.#tailBytes = 0;
+      this.#leftOutBytes = 0;
+    } else if (event.type === "update_display") {
+      this.#tail = this.#tail.filter((kept) => {
+        if (kept.event.type !== "update_display" || kept.event.display_id !== event.display_id) return true;
+        this.#tailBytes -= kept.bytes;
+        return false;
+      });
+    }
+    this.#tail.push({ event, bytes });
+    this.#tailBytes += bytes;
+    const maxTailBytes = this.#maxBytes - this.#headBytes;
+    while (this.#tailBytes > maxTailBytes) {
+      const oldest = this.#tail.shift();
+      if (oldest === undefined) break;
+      this.#tailBytes -= oldest.bytes;
+      this.#leftOutBytes += oldest.bytes;
+      const rest = endOf(oldest.event, maxTailBytes - this.#tailBytes - EVENT_OVERHEAD_BYTES);
+      if (rest === undefined) continue;
+      const restBytes = costOf(rest);
+      this.#leftOutBytes -= restBytes;
+      this.#tail.unshift({ event: rest, bytes: restBytes });
+      this.#tailBytes += restBytes;
+      break;
+    }
+  }
+}
+
+function marker(leftOutBytes: number, maxBytes: number): OutputEvent {
+  const text = `\n[${leftOutBytes} bytes of output left out here: the limit is ${maxBytes} bytes, MAX_OUTPUT_BYTES]\n`;
+  return { type: "output", output: { type: "stream", name: "stderr", text } };
+}
+
+function costOf(event: OutputEvent): number {
+  switch (event.type) {
+    case "clear_output":
+      return EVENT_OVERHEAD_BYTES;
+    case "update_display":
+      return EVENT_OVERHEAD_BYTES + sizeOf(event.data);
+    case "output":
+      return EVENT_OVERHEAD_BYTES + outputBytes(event.output);
+  }
+}
+
+function outputBytes(output: Output): number {
+  switch (output.type) {
+    case "stream":
+      return Buffer.byteLength(output.text);
+    case "result":
+    case "display":
+      return sizeOf(output.data);
+    case "error":
+      return sizeOf([output.name, output.value, ...output.traceback]);
+  }
+}
+
+/** Size of a JSON value; strings, which are nearly all of it, are counted without copying them. */
+function sizeOf(value: unknown): number {
+  if (typeof value === "string") return Buffer.byteLength(value);
+  if (typeof value !== "object" || value === null) return 8;
+  let bytes = 0;
+  for (const [key, part] of Object.entries(value)) bytes += key.length + sizeOf(part);
+  return bytes;
+}
+
+/** Splits the text of a stream output after at most `bytes`; anything else cannot be split. */
+function splitStream(event: OutputEvent, bytes: number): [OutputEvent | undefined, OutputEvent] {
+  if (event.type !== "output" || event.output.type !== "stream" || bytes <= 0) return [undefined, event];
+  const { name, text } = event.output;
+  const encoded = Buffer.from(text);
+  const end = characterStart(encoded, Math.floor(bytes));
+  if (end === 0) return [undefined, event];
+  return [
+    { type: "output", output: { type: "stream", name, text: encoded.toString("utf8", 0, end) } },
+    { type: "output", output: { type: "stream", name, text: encoded.toString("utf8", end) } },
+  ];
+}
+
+/** The last `bytes` of an output that can be cut, or undefined. */
+function endOf(event: OutputEvent, bytes: number): OutputEvent | undefined {
+  if (event.type !== "output" || bytes <= 0) return undefined;
+  const { output } = event;
+  if (output.type === "stream") {
+    const encoded = Buffer.from(output.text);
+    const start = characterStart(encoded, Math.max(0, encoded.length - Math.floor(bytes)) + 3);
+    return { type: "output", output: { ...output, text: encoded.toString("utf8", start) } };
+  }
+  if (output.type === "error") return undefined;
+  const text = output.data["text/plain"];
+  if (typeof text !== "string") return undefined;
+  const encoded = Buffer.from(text);
+  const shown = encoded.toString("utf8", 0, characterStart(encoded, Math.floor(bytes) - 16));
+  return { type: "output", output: { ...output, data: { "text/plain": shown } } };
+}
+
+/** The nearest position at or before `position` where a UTF-8 character starts. */
+function characterStart(encoded: Buffer, position: number): number {
+  let start = Math.max(0, Math.min(position, encoded.length));
+  while (start > 0 && start < encoded.length && ((encoded[start] ?? 0) & 0xc0) === 0x80) start -= 1;
+  return start;
+}
