@@ -4,7 +4,7 @@ import { ServiceError, errorText } from "#contract/errors.ts";
 import { decodeNdjson, NDJSON, type ExecutionEvent } from "#contract/events.ts";
 import { foreignExecuteReplySchema, type ExecuteReply, type ExecutionEnd } from "#contract/execution.ts";
 import { outputSchema, systemError } from "#contract/outputs.ts";
-import { parseJson, wasNeverSent } from "#manager/fleet/executor-client.ts";
+import { isConnectionLoss, parseJson, wasNeverSent } from "#manager/fleet/executor-client.ts";
 import type { Executor } from "#manager/fleet/executor.ts";
 
 /** One run of code on an executor. `body` is the JSON text of an execute request that has been validated. */
@@ -13,6 +13,8 @@ export interface ExecutionRequest {
   body: string;
   /** Aborted when the client goes away; the executor then does what the request says. */
   signal: AbortSignal;
+  /** Told when the connection broke under the run: most likely the executor has ended. */
+  onLost: (reason: string) => void;
 }
 
 /**
@@ -61,6 +63,8 @@ async function send(
   { executor, body, signal }: ExecutionRequest,
   accept: string,
 ): Promise<Dispatcher.ResponseData> {
+  // The executor may have been lost while the run waited for its turn.
+  if (executor.lostSignal.aborted) throw unavailable(executor, executor.lostSignal.reason);
   const reply = await executor.client.request({
     method: "POST",
     path: "/execute",
@@ -103,12 +107,16 @@ function endOf(outcome: ExecutionEnd["outcome"], startedAt: number): ExecutionEn
   };
 }
 
+function unavailable(executor: Executor, cause: unknown): ServiceError {
+  return new ServiceError("executor_unavailable", `Container ${executor.number} is not available`, { cause });
+}
+
 /** What a client is told of a run whose executor went away. Rethrows what is no such loss. */
-function lostEnding({ executor, signal }: ExecutionRequest, error: unknown, startedAt: number) {
+function lostEnding({ executor, signal, onLost }: ExecutionRequest, error: unknown, startedAt: number) {
   if (signal.aborted || error instanceof ServiceError) throw error;
-  const detail = `Container ${executor.number} is not available`;
-  if (wasNeverSent(error)) throw new ServiceError("executor_unavailable", detail, { cause: error });
+  if (wasNeverSent(error)) throw unavailable(executor, error);
   const reason = errorText(executor.lostSignal.aborted ? executor.lostSignal.reason : error);
+  if (isConnectionLoss(error)) onLost(`its connection broke under a run: ${reason}`);
   return {
     output: systemError("ExecutorLost", `The executor was lost: ${reason}`),
     end: endOf("executor_lost", startedAt),

@@ -116,12 +116,29 @@ export class ExecutorClient implements AsyncDisposable {
   }
 }
 
+const NEVER_SENT: ReadonlySet<unknown> = new Set([
+  "ECONNREFUSED",
+  "EHOSTUNREACH",
+  "ENETUNREACH",
+  "ENOENT",
+  "ENOTFOUND",
+  "EAI_AGAIN",
+  "UND_ERR_CONNECT_TIMEOUT",
+]);
+const CONNECTION_LOST: ReadonlySet<unknown> = new Set(["ECONNRESET", "EPIPE", "UND_ERR_SOCKET"]);
+
 /** Whether a failed request certainly did not reach the executor, so that nothing ran. */
 export function wasNeverSent(error: unknown): boolean {
-  const code = error instanceof Error && "code" in error ? error.code : undefined;
-  return (
-    code === "ECONNREFUSED" || code === "ENOENT" || code === "ENOTFOUND" || code === "UND_ERR_CONNECT_TIMEOUT"
-  );
+  return NEVER_SENT.has(codeOf(error));
+}
+
+/** Whether the other side ended the connection before its reply was whole. */
+export function isConnectionLoss(error: unknown): boolean {
+  return CONNECTION_LOST.has(codeOf(error));
+}
+
+function codeOf(error: unknown): unknown {
+  return error instanceof Error && "code" in error ? error.code : undefined;
 }
 
 /** The JSON value of a text, or undefined. */

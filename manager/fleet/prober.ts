@@ -52,9 +52,16 @@ class Prober {
       await this.#probe(signal).catch((error: unknown) => this.#fail(error, signal));
       const { name } = this.#executor.state;
       const hurried = name === "starting" || name === "unhealthy";
-      const waitMs = hurried ? this.#settings.startIntervalMs : this.#settings.intervalMs;
-      await delay(waitMs, undefined, { signal }).catch(() => undefined);
+      if (hurried) await delay(this.#settings.startIntervalMs, undefined, { signal }).catch(() => undefined);
+      else await this.#untilDue(signal);
     }
+  }
+
+  /** Waits for the next probe, which comes early for an executor that was lost meanwhile. */
+  async #untilDue(signal: AbortSignal): Promise<void> {
+    const due = AbortSignal.any([signal, AbortSignal.timeout(this.#settings.intervalMs)]);
+    const lost = this.#fleet.waitForState(this.#executor, ({ name }) => name === "unhealthy", due);
+    await lost.catch(() => undefined);
   }
 
   async #probe(signal: AbortSignal): Promise<void> {

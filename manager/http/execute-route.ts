@@ -2,14 +2,14 @@ import type { Context } from "hono";
 import { invalidRequest, ServiceError } from "#contract/errors.ts";
 import { encodeEvent, streamFormatOf, type ExecutionEvent, type StreamFormat } from "#contract/events.ts";
 import { executeRequestSchema } from "#contract/execution.ts";
-import { runExecution, streamExecution } from "#manager/executions/run-execution.ts";
+import { runExecution, streamExecution, type ExecutionRequest } from "#manager/executions/run-execution.ts";
 import type { Manager } from "#manager/manager.ts";
 import { parseSessionRef } from "#manager/sessions/session-ref.ts";
 import type { AppEnv } from "./app-env.ts";
 
 /** `POST /session/{ref}/execute`: JSON, NDJSON or server-sent events, as `Accept` asks. */
 export async function executeRoute(
-  { sessions }: Manager,
+  { fleet, sessions }: Manager,
   ref: string,
   c: Context<AppEnv>,
 ): Promise<Response> {
@@ -17,12 +17,14 @@ export async function executeRoute(
   const body = await readExecuteBody(c);
   const { signal } = c.req.raw;
   const { executor, session } = await sessions.findOrOpen(parsedRef, signal);
+  const onLost = (reason: string) => fleet.markLost(executor.number, reason);
+  const request: ExecutionRequest = { executor, body, signal, onLost };
   const format = streamFormatOf(c.req.header("accept"));
   if (format) {
-    const events = session.stream(signal, () => streamExecution({ executor, body, signal }));
+    const events = session.stream(signal, () => streamExecution(request));
     return streamReply(await startedStream(events), format);
   }
-  const reply = await session.enqueue(signal, () => runExecution({ executor, body, signal }));
+  const reply = await session.enqueue(signal, () => runExecution(request));
   return c.body(reply, 200, { "content-type": "application/json" });
 }
 

@@ -24,6 +24,11 @@ export class Session {
     return this.#endReason;
   }
 
+  /** Executions that wait for their turn. */
+  get queued(): number {
+    return this.#queue.size;
+  }
+
   /** When the session ends if it stays idle; milliseconds since the epoch. */
   get expiresAt(): number {
     return this.#lastUsedAt + this.idleTimeoutMs;
@@ -39,8 +44,7 @@ export class Session {
 
   /** @throws {ServiceError} `session_ended` */
   assertOpen(): void {
-    if (this.#endReason === undefined) return;
-    throw new ServiceError("session_ended", `Session ${this.id} has ended: ${this.#endReason}`);
+    if (this.#endReason !== undefined) throw sessionEnded(this.id, this.#endReason);
   }
 
   /** Keeps the session from counting as idle until the returned handle is disposed of. */
@@ -65,11 +69,17 @@ export class Session {
       throw new ServiceError("queue_full", detail, { retryAfter: 1 });
     }
     using _ = this.use();
-    return await this.#queue.add(() => {
+    // The queue would free the slot of a run whose signal aborts, although it goes on: it knows of the wait alone.
+    const waiting = new AbortController();
+    const giveUp = () => waiting.abort(signal.reason);
+    signal.addEventListener("abort", giveUp, { once: true });
+    const start = () => {
+      signal.removeEventListener("abort", giveUp);
       signal.throwIfAborted();
       this.assertOpen();
       return run();
-    });
+    };
+    return await this.#queue.add(start, { signal: waiting.signal });
   }
 
   /** As {@link enqueue}, for a run that is a stream: its place is taken until the stream has ended. */
@@ -88,4 +98,9 @@ export class Session {
       ended.resolve();
     }
   }
+}
+
+/** The refusal of a session id that is dead for ever. */
+export function sessionEnded(id: SessionId, reason: string): ServiceError {
+  return new ServiceError("session_ended", `Session ${id} has ended: ${reason}`);
 }

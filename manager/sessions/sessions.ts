@@ -4,7 +4,7 @@ import { sessionOf, type Executor } from "#manager/fleet/executor.ts";
 import type { Fleet } from "#manager/fleet/fleet.ts";
 import { resetExecutor } from "#manager/fleet/reset.ts";
 import { AllocationQueue } from "./allocation-queue.ts";
-import { Session } from "./session.ts";
+import { Session, sessionEnded } from "./session.ts";
 import { parseSessionRef, type SessionRef } from "./session-ref.ts";
 
 /** Rules of the session table. Times in milliseconds. */
@@ -29,6 +29,8 @@ export class Sessions {
   readonly #fleet: Fleet;
   readonly #settings: SessionSettings;
   readonly #sessions = new Map<SessionId, Session>();
+  /** Why each session ended, oldest first. */
+  readonly #endReasons = new Map<SessionId, string>();
   readonly #queue: AllocationQueue<Session>;
 
   constructor(fleet: Fleet, settings: SessionSettings) {
@@ -38,9 +40,10 @@ export class Sessions {
     fleet.onChange((executor, from) => {
       const sessionId = sessionOf(from);
       if (sessionId !== undefined && sessionOf(executor.state) !== sessionId) {
-        this.#sessions
-          .get(sessionId)
-          ?.end(from.name === "unhealthy" ? `executor lost: ${from.reason}` : "executor reset");
+        this.#close(
+          sessionId,
+          from.name === "unhealthy" ? `executor lost: ${from.reason}` : "executor reset",
+        );
       }
       if (executor.state.name === "free") this.#queue.offer(executor);
     });
@@ -75,9 +78,10 @@ export class Sessions {
       return { executor, session: this.#openSessionOf(executor) };
     }
     const session = this.#sessions.get(ref.sessionId);
-    if (!session) throw new ServiceError("unknown_session", `Session ${ref.sessionId} not found`);
-    session.assertOpen();
-    return { executor: this.#fleet.get(session.executorNumber), session };
+    if (session) return { executor: this.#fleet.get(session.executorNumber), session };
+    const endReason = this.#endReasons.get(ref.sessionId);
+    if (endReason !== undefined) throw sessionEnded(ref.sessionId, endReason);
+    throw new ServiceError("unknown_session", `Session ${ref.sessionId} not found`);
   }
 
   /**
@@ -140,10 +144,6 @@ export class Sessions {
   /** Ends the sessions that are idle for longer than they may be. */
   reapIdle(now: number): void {
     for (const session of this.#open()) if (session.isIdle(now)) void this.#end(session, "idle for too long");
-    for (const [id, session] of this.#sessions) {
-      if (this.#sessions.size <= MAX_REMEMBERED) break;
-      if (session.endReason !== undefined) this.#sessions.delete(id);
-    }
   }
 
   #open(): Session[] {
@@ -165,6 +165,17 @@ export class Sessions {
       throw notAllocated(error);
     }
     throw notAllocated();
+  }
+
+  /** Makes a session's id dead for ever; why is remembered for the latest ones. */
+  #close(id: SessionId, reason: string): void {
+    const session = this.#sessions.get(id);
+    if (!session) return;
+    session.end(reason);
+    this.#sessions.delete(id);
+    this.#endReasons.set(id, reason);
+    const oldest = this.#endReasons.keys().next().value;
+    if (this.#endReasons.size > MAX_REMEMBERED && oldest !== undefined) this.#endReasons.delete(oldest);
   }
 
   /** A session on a matching executor, or undefined when none came free in time. */
@@ -197,7 +208,7 @@ export class Sessions {
   }
 
   async #end(session: Session, reason: string): Promise<void> {
-    session.end(reason);
+    this.#close(session.id, reason);
     const executor = this.#fleet.get(session.executorNumber);
     if (executor.state.name === "unhealthy") {
       return this.#fleet.changeState(executor, { name: "unhealthy", reason: executor.state.reason });

@@ -1,6 +1,6 @@
 import { connect } from "node:net";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
-import { allocationSchema, type Allocation } from "#contract/manager-api.ts";
+import type { Allocation } from "#contract/manager-api.ts";
 import { startTestFleet, type TestFleet } from "#tests/support/manager.ts";
 import { until } from "#tests/support/until.ts";
 
@@ -20,8 +20,7 @@ afterEach(async () => {
   await fleet.untilStatus("all are free", (now) => now.available_containers === now.total_containers);
 });
 
-const allocate = async (query = "", signal = over.signal): Promise<Allocation> =>
-  allocationSchema.parse(await (await fleet.post(`/allocate${query}`, { signal })).json());
+const allocate = (query = "", signal = over.signal) => fleet.allocate(query, signal);
 
 /** Holds the one TypeScript executor, so that clients have to wait for it. */
 const holdTypescript = () => allocate("?container_type=typescript");

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pino } from "pino";
 import type { ContainerConfig } from "#contract/container-config.ts";
-import { statusSchema, type Status } from "#contract/manager-api.ts";
+import { allocationSchema, statusSchema, type Allocation, type Status } from "#contract/manager-api.ts";
 import { managerEnvSchema, managerSettings, parseEnv } from "#manager/config.ts";
 import { StaticBackend } from "#manager/fleet/static-backend.ts";
 import { startManager, type ManagerSettings, type RunningManager } from "#manager/start-manager.ts";
@@ -45,6 +45,7 @@ export interface TestFleet extends AsyncDisposable {
   /** Waits until `/status` is as expected. */
   untilStatus(expected: string, accepts: (status: Status) => boolean): Promise<Status>;
   post(path: string, options?: PostOptions): Promise<Response>;
+  allocate(query?: string, signal?: AbortSignal): Promise<Allocation>;
   /** Runs code and returns the text of the reply. */
   run(ref: number | string, code: string): Promise<string>;
 }
@@ -81,6 +82,8 @@ export async function startTestFleet(
     });
   const run: TestFleet["run"] = async (ref, code) =>
     (await post(`/session/${ref}/execute`, { json: { code } })).text();
+  const allocate: TestFleet["allocate"] = async (query = "", signal) =>
+    allocationSchema.parse(await (await post(`/allocate${query}`, signal ? { signal } : {})).json());
   const executor = (number: number) => {
     const found = executors[number];
     if (!found) throw new Error(`the test's fleet has no executor ${number}`);
@@ -96,6 +99,7 @@ export async function startTestFleet(
     status,
     untilStatus,
     post,
+    allocate,
     run,
     [Symbol.asyncDispose]: () => running.disposeAsync(),
   };
