@@ -17,7 +17,10 @@ export async function chooseBackend(
   plan: FleetPlan,
   log: Logger,
 ): Promise<Backend> {
-  if (wanted === "process") return await makeProcessBackend(plan, log);
+  if (wanted === "process") {
+    plan.reporter.say("backend: process");
+    return await makeProcessBackend(plan, log);
+  }
   const engine = new Engine();
   try {
     const { version } = await engine.info();

@@ -29,7 +29,8 @@ export class ExclusiveLock implements Disposable {
       await mkdir(dirname(file), { recursive: true });
       const database = new DatabaseSync(file, { timeout: 0 });
       try {
-        database.exec("BEGIN EXCLUSIVE");
+        // Nothing is written, so that a journal would be one more file and nothing else.
+        database.exec("PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE");
       } catch (error) {
         database.close();
         throw error;

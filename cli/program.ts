@@ -3,7 +3,11 @@ import { errorText } from "#contract/errors.ts";
 import { FleetError } from "#client/fleet-error.ts";
 import type { CliContext } from "./cli-context.ts";
 import { CliError, EXIT_FAILURE, EXIT_USAGE } from "./cli-error.ts";
+import { downCommand } from "./down-command.ts";
+import { logsCommand } from "./logs-command.ts";
 import { reporter } from "./reporter.ts";
+import { execCommand, runCommand } from "./run-command.ts";
+import { statusCommand } from "./status-command.ts";
 import { StopRequested } from "./stop-requests.ts";
 import { upCommand } from "./up-command.ts";
 
@@ -17,8 +21,16 @@ export async function runFleetCommand(context: CliContext): Promise<void> {
     .option("--data-dir <dir>", "folder of the fleet (default: FLEET_DATA_DIR, else one in the user's state)")
     .option("--verbose", "show logs and the traces of errors")
     .configureHelp({ showGlobalOptions: true });
-  program.addCommand(upCommand(context));
-  for (const command of [program, ...program.commands]) command.exitOverride();
+  program.exitOverride();
+  const commands = [
+    upCommand(context),
+    downCommand(context),
+    statusCommand(context),
+    runCommand(context),
+    execCommand(context),
+    logsCommand(context),
+  ];
+  for (const command of commands) program.addCommand(command.copyInheritedSettings(program));
   try {
     await program.parseAsync(context.args, { from: "user" });
   } catch (error) {
@@ -34,7 +46,7 @@ function explain(error: unknown, verbose: boolean): number {
   // A reader of the output that has read enough, such as `head`.
   if (error instanceof Error && "code" in error && error.code === "EPIPE") return EXIT_FAILURE;
   if (verbose && error instanceof Error) reporter.warn(error.stack ?? error.message);
-  else reporter.warn(`fleet: ${messageOf(error)}`);
+  else reporter.warn(`error: ${messageOf(error)}`);
   return error instanceof CliError ? error.exitCode : EXIT_FAILURE;
 }
 

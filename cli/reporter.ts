@@ -38,8 +38,8 @@ function sendToStarter(report: Report): void {
 }
 
 /** Writes to a stream of this process and resolves when it was taken, so that a flood does not pile up in memory. */
-export function writeOut(stream: (typeof STREAMS)[number], text: string): Promise<void> {
+export function writeOut(stream: (typeof STREAMS)[number], data: string | Uint8Array): Promise<void> {
   return new Promise((resolve, reject) => {
-    process[stream].write(text, (error) => (error ? reject(error) : resolve()));
+    process[stream].write(data, (error) => (error ? reject(error) : resolve()));
   });
 }

@@ -1,0 +1,71 @@
+import { access } from "node:fs/promises";
+import { setTimeout as delay } from "node:timers/promises";
+import { Command } from "commander";
+import { z } from "zod";
+import type { CliContext } from "./cli-context.ts";
+import { CliError } from "./cli-error.ts";
+import { DataDir } from "./data-dir.ts";
+import { ExclusiveLock } from "./exclusive-lock.ts";
+import { reporter } from "./reporter.ts";
+
+const flagsSchema = z.object({ dataDir: z.string().optional() });
+
+const STOP_LIMIT_MS = 30_000;
+const POLL_INTERVAL_MS = 50;
+
+/** `fleet down`: ends the fleet of a data folder, in the foreground of another terminal or in the background. */
+export function downCommand(context: CliContext): Command {
+  return new Command("down")
+    .description("Stops the fleet of the data folder and waits until nothing of it is left.")
+    .action(async (_options: unknown, command: Command) => {
+      const flags = flagsSchema.parse(command.optsWithGlobals());
+      await stopFleet(DataDir.choose(flags.dataDir, context.env));
+    });
+}
+
+async function stopFleet(dataDir: DataDir): Promise<void> {
+  if (!(await isHeld(dataDir))) {
+    reporter.say(`no fleet runs in ${dataDir.path}`);
+    return;
+  }
+  const pid = await pidOf(dataDir);
+  reporter.say(`stopping the fleet of pid ${pid}`);
+  try {
+    process.kill(pid, "SIGTERM");
+  } catch (error) {
+    throw new CliError(`pid ${pid} cannot be stopped by this user: ${String(error)}`, { cause: error });
+  }
+  const deadline = AbortSignal.timeout(STOP_LIMIT_MS);
+  while (await isHeld(dataDir)) {
+    if (deadline.aborted) {
+      throw new CliError(
+        `pid ${pid} has not stopped after ${STOP_LIMIT_MS / 1000} s: "kill -KILL ${pid}" ends it and its executors`,
+      );
+    }
+    await delay(POLL_INTERVAL_MS);
+  }
+  reporter.say("stopped");
+}
+
+/** Whether a fleet holds the folder. One that was killed holds nothing, whatever it left there. */
+async function isHeld(dataDir: DataDir): Promise<boolean> {
+  const exists = await access(dataDir.lockFile).then(
+    () => true,
+    () => false,
+  );
+  if (!exists) return false;
+  const lock = await ExclusiveLock.tryTake(dataDir.lockFile);
+  lock?.[Symbol.dispose]();
+  return lock === undefined;
+}
+
+/** The process that holds the folder, which tells its id a moment after it took it. */
+async function pidOf(dataDir: DataDir): Promise<number> {
+  const deadline = AbortSignal.timeout(1_000);
+  for (;;) {
+    const state = await dataDir.readState();
+    if (state) return state.pid;
+    if (deadline.aborted) throw new CliError(`a process holds ${dataDir.path} but does not tell its id`);
+    await delay(POLL_INTERVAL_MS);
+  }
+}
