@@ -17,12 +17,12 @@ const copyPython = {
 
 /**
  * Bundles the three programs: a bundle starts faster and takes less memory than stripping types at run time.
- * `zeromq` stays outside because it loads a binary from its own package folder.
+ * `zeromq` and `dockerode` (through `ssh2`) stay outside because they load binaries from their packages' folders.
  */
 export default defineConfig({
   input: { executor: "executor/main.ts", manager: "manager/main.ts", fleet: "cli/main.ts" },
   platform: "node",
-  external: ["zeromq"],
+  external: ["zeromq", "dockerode"],
   plugins: [copyPython],
   output: { dir: "dist", format: "esm", cleanDir: true, chunkFileNames: "[name]-[hash].js" },
 });
