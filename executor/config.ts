@@ -26,6 +26,7 @@ const environmentSchema = z
     HOST: nonEmpty.default("127.0.0.1"),
     EXECUTOR_SOCKET: nonEmpty.optional(),
     EXECUTOR_TOKEN: nonEmpty.optional(),
+    EXECUTOR_STOP_WITH_STDIN: z.literal("1").optional(),
     WORKSPACE_FOLDER: nonEmpty.default("/code"),
     SUBMISSION_DIR: nonEmpty.optional(),
     WORKING_DIR: nonEmpty.optional(),
@@ -49,6 +50,8 @@ export interface ExecutorConfig {
   /** Where the server listens: a Unix socket when there is a path, else TCP. */
   listen: { path: string } | { port: number; host: string };
   token: string | undefined;
+  /** Whether the end of standard input, which whoever started this process holds open, ends this process, too. */
+  stopWithStdin: boolean;
   workspaceFolder: string;
   defaultTimeoutMs: number;
   maxTimeoutMs: number;
@@ -87,6 +90,7 @@ export function readConfig(environment: Record<string, string | undefined>): Exe
     listen:
       env.EXECUTOR_SOCKET === undefined ? { port: env.PORT, host: env.HOST } : { path: env.EXECUTOR_SOCKET },
     token: env.EXECUTOR_TOKEN,
+    stopWithStdin: env.EXECUTOR_STOP_WITH_STDIN !== undefined,
     workspaceFolder: env.WORKSPACE_FOLDER,
     defaultTimeoutMs: env.EXECUTION_TIMEOUT * 1000,
     maxTimeoutMs: env.MAX_EXECUTION_TIMEOUT * 1000,
@@ -103,7 +107,12 @@ export function readConfig(environment: Record<string, string | undefined>): Exe
 }
 
 /** What is the server's alone: user code neither needs it nor may learn the token. */
-const SERVER_ONLY = new Set(["EXECUTOR_TOKEN", "EXECUTOR_SOCKET", "NODE_OPTIONS"]);
+const SERVER_ONLY = new Set([
+  "EXECUTOR_TOKEN",
+  "EXECUTOR_SOCKET",
+  "EXECUTOR_STOP_WITH_STDIN",
+  "NODE_OPTIONS",
+]);
 
 function kernelEnvironment(environment: Record<string, string | undefined>): Record<string, string> {
   const kept: Record<string, string> = {};

@@ -61,6 +61,7 @@ async function main(): Promise<void> {
   for (const signal of ["SIGTERM", "SIGINT"] as const) {
     process.once(signal, () => void stop(signal));
   }
+  if (config.stopWithStdin) process.stdin.resume().once("close", () => void stop("end of standard input"));
   process.on("unhandledRejection", (error) => log.error({ err: error }, "a task failed unnoticed"));
 
   await listen(server, config.listen);

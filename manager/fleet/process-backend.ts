@@ -105,6 +105,8 @@ export class ProcessBackend implements Backend {
         ...(submissionDirectory === undefined ? {} : { SUBMISSION_DIR: submissionDirectory }),
         EXECUTOR_SOCKET: url.slice("unix:".length),
         EXECUTOR_TOKEN: token,
+        // It ends with this process, also when that is killed.
+        EXECUTOR_STOP_WITH_STDIN: "1",
       },
       // A group of its own: Ctrl-C at the terminal is the manager's, which lets what runs come to its end.
       detached: true,
