@@ -13,6 +13,8 @@ export interface ExecutionRequest {
   body: string;
   /** Aborted when the client goes away; the executor then does what the request says. */
   signal: AbortSignal;
+  /** Aborted when the session has ended and its executor is needed for the next one. */
+  cutSignal: AbortSignal;
   /** Told when the connection broke under the run: most likely the executor has ended. */
   onLost: (reason: string) => void;
 }
@@ -60,7 +62,7 @@ export async function* streamExecution(request: ExecutionRequest): AsyncGenerato
 }
 
 async function send(
-  { executor, body, signal }: ExecutionRequest,
+  { executor, body, signal, cutSignal }: ExecutionRequest,
   accept: string,
 ): Promise<Dispatcher.ResponseData> {
   // The executor may have been lost while the run waited for its turn.
@@ -70,7 +72,7 @@ async function send(
     path: "/execute",
     headers: { "content-type": "application/json", accept },
     body,
-    signal: AbortSignal.any([signal, executor.lostSignal]),
+    signal: AbortSignal.any([signal, cutSignal, executor.lostSignal]),
   });
   if (reply.statusCode === 200) return reply;
   const detail = `POST /execute answered ${reply.statusCode}: ${(await reply.body.text()).slice(0, 500)}`;
@@ -111,10 +113,17 @@ function unavailable(executor: Executor, cause: unknown): ServiceError {
   return new ServiceError("executor_unavailable", `Container ${executor.number} is not available`, { cause });
 }
 
-/** What a client is told of a run whose executor went away. Rethrows what is no such loss. */
-function lostEnding({ executor, signal, onLost }: ExecutionRequest, error: unknown, startedAt: number) {
+/** What a client is told of a run that the executor did not end itself. Rethrows what is no such ending. */
+function lostEnding(request: ExecutionRequest, error: unknown, startedAt: number) {
+  const { executor, signal, cutSignal, onLost } = request;
   if (signal.aborted || error instanceof ServiceError) throw error;
   if (wasNeverSent(error)) throw unavailable(executor, error);
+  if (cutSignal.aborted && !executor.lostSignal.aborted) {
+    return {
+      output: systemError("KernelRestarted", `The run was ended: ${errorText(cutSignal.reason)}`),
+      end: endOf("restarted", startedAt),
+    };
+  }
   const reason = errorText(executor.lostSignal.aborted ? executor.lostSignal.reason : error);
   if (isConnectionLoss(error)) onLost(`its connection broke under a run: ${reason}`);
   return {

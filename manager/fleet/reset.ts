@@ -5,28 +5,36 @@ import type { Fleet } from "./fleet.ts";
 
 const POLL_INTERVAL_MS = 20;
 
+export interface ResetOptions {
+  reason: string;
+  timeoutMs: number;
+  /** Resolves when nothing of the last session is under way; left out when nothing was. */
+  settled?: () => Promise<void>;
+}
+
 /**
  * Clears an executor of everything a session left in it and makes it free again. It never rejects: an executor that
  * does not come back clean within `timeoutMs` becomes `unhealthy`, and the prober goes on with it.
  */
-export async function resetExecutor(
-  fleet: Fleet,
-  executor: Executor,
-  options: { reason: string; timeoutMs: number },
-): Promise<void> {
+export async function resetExecutor(fleet: Fleet, executor: Executor, options: ResetOptions): Promise<void> {
   fleet.changeState(executor, { name: "resetting", reason: options.reason });
   const signal = AbortSignal.any([AbortSignal.timeout(options.timeoutMs), executor.lostSignal]);
   try {
-    await executor.client.restart(signal);
-    await untilReady(executor, signal);
+    await restart(executor, signal);
+    if (options.settled) {
+      // The restart may have overtaken a request of the last session, which then ran on the fresh kernel.
+      await options.settled();
+      await restart(executor, signal);
+    }
     if (executor.state.name === "resetting") fleet.changeState(executor, { name: "free" });
   } catch (error) {
     fleet.markLost(executor.number, `the reset failed: ${errorText(error)}`);
   }
 }
 
-/** Polls `/ready`. Rejects with the signal's reason. */
-async function untilReady(executor: Executor, signal: AbortSignal): Promise<void> {
+/** Restarts the kernel and polls `/ready`. Rejects with the signal's reason. */
+async function restart(executor: Executor, signal: AbortSignal): Promise<void> {
+  await executor.client.restart(signal);
   for (;;) {
     const { ready } = await executor.client.ready(signal);
     if (ready) return;

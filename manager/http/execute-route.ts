@@ -18,7 +18,7 @@ export async function executeRoute(
   const { signal } = c.req.raw;
   const { executor, session } = await sessions.findOrOpen(parsedRef, signal);
   const onLost = (reason: string) => fleet.markLost(executor.number, reason);
-  const request: ExecutionRequest = { executor, body, signal, onLost };
+  const request: ExecutionRequest = { executor, body, signal, cutSignal: session.cutSignal, onLost };
   const format = streamFormatOf(c.req.header("accept"));
   if (format) {
     const events = session.stream(signal, () => streamExecution(request));

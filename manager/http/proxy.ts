@@ -3,49 +3,68 @@ import type { Context } from "hono";
 import { ServiceError } from "#contract/errors.ts";
 import { HOP_BY_HOP_HEADERS, wasNeverSent } from "#manager/fleet/executor-client.ts";
 import type { Executor } from "#manager/fleet/executor.ts";
+import type { Session } from "#manager/sessions/session.ts";
 
 /** Headers that tell who calls the manager; they are not the executor's business. */
-const OUR_HEADERS: ReadonlySet<string> = new Set([
-  "host",
-  "authorization",
-  "x-api-key",
-  "content-length",
-  "expect",
-]);
+const OUR_HEADERS: ReadonlySet<string> = new Set(["host", "authorization", "x-api-key", "expect"]);
+
+const EMPTY_STATUSES: ReadonlySet<number> = new Set([204, 205, 304]);
 
 /**
- * Passes a request on to an executor: method, query, headers and body go as they came, and so do status, headers
- * and body of the reply.
+ * Passes a request on to an executor: method, path, query, headers and body go as they came, and so do status,
+ * headers and body of the reply. With a session it counts as a use of it until the reply has ended.
  *
- * @throws {ServiceError} `executor_unavailable`
+ * @throws {ServiceError} `executor_unavailable`, `session_ended`
  */
-export async function proxy(executor: Executor, c: Context, path: string): Promise<Response> {
+export async function proxy(executor: Executor, c: Context, session?: Session): Promise<Response> {
   const { raw } = c.req;
-  const headers: Record<string, string> = {};
-  for (const [name, value] of raw.headers) {
-    if (!HOP_BY_HOP_HEADERS.has(name) && !OUR_HEADERS.has(name)) headers[name] = value;
-  }
+  using held = new DisposableStack();
+  if (session) held.use(session.use());
+  const ends = [raw.signal, executor.lostSignal, ...(session ? [session.cutSignal] : [])];
   try {
     const reply = await executor.client.request({
       method: raw.method,
-      path: path + new URL(raw.url).search,
-      headers,
-      body: raw.body === null ? null : Readable.fromWeb(raw.body),
-      signal: AbortSignal.any([raw.signal, executor.lostSignal]),
+      path: executorTarget(raw.url),
+      headers: Object.fromEntries(passedOn([...raw.headers], OUR_HEADERS)),
+      body: hasBody(raw) ? Readable.fromWeb(raw.body) : null,
+      signal: AbortSignal.any(ends),
     });
-    const replyHeaders = new Headers();
-    for (const [name, value] of Object.entries(reply.headers)) {
-      if (value === undefined || HOP_BY_HOP_HEADERS.has(name)) continue;
-      for (const one of Array.isArray(value) ? value : [value]) replyHeaders.append(name, one);
-    }
-    const empty = reply.statusCode === 204 || reply.statusCode === 304;
-    const body = empty ? null : Readable.toWeb(reply.body);
-    return new Response(body, { status: reply.statusCode, headers: replyHeaders });
+    const untilEnd = held.move();
+    reply.body.once("close", () => untilEnd.dispose());
+    const headers = new Headers(passedOn(Object.entries(reply.headers).flatMap(single), new Set()));
+    if (EMPTY_STATUSES.has(reply.statusCode)) await reply.body.dump();
+    const body = EMPTY_STATUSES.has(reply.statusCode) ? null : Readable.toWeb(reply.body);
+    return new Response(body, { status: reply.statusCode, headers });
   } catch (error) {
     if (raw.signal.aborted) throw error;
+    session?.assertOpen();
     const detail = wasNeverSent(error)
       ? `Container ${executor.number} is not available`
       : `Container ${executor.number} did not finish its reply`;
     throw new ServiceError("executor_unavailable", detail, { cause: error });
   }
+}
+
+/** The path and query on the executor, as the client wrote them. */
+function executorTarget(url: string): string {
+  const { pathname, search } = new URL(url);
+  return pathname.replace(/^\/session\/[^/]*/, "") + search;
+}
+
+/** A request has a body when its headers say so. Source: RFC 9112, section 6.3. */
+function hasBody(request: Request): request is Request & { body: NonNullable<Request["body"]> } {
+  const { headers, body } = request;
+  return body !== null && (headers.has("transfer-encoding") || Number(headers.get("content-length")) > 0);
+}
+
+/** The headers that go beyond this connection: all but the well-known ones and those that `Connection` names. */
+function passedOn(headers: [string, string][], kept: ReadonlySet<string>): [string, string][] {
+  const connection = headers.find(([name]) => name === "connection")?.[1] ?? "";
+  const named = new Set(connection.split(",").map((name) => name.trim().toLowerCase()));
+  return headers.filter(([name]) => !HOP_BY_HOP_HEADERS.has(name) && !named.has(name) && !kept.has(name));
+}
+
+/** One pair for each value of a repeated header. */
+function single([name, value]: [string, string | string[] | undefined]): [string, string][] {
+  return [value ?? []].flat().map((one) => [name, one]);
 }

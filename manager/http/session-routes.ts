@@ -1,5 +1,4 @@
 import { OpenAPIHono } from "@hono/zod-openapi";
-import type { Context } from "hono";
 import { assertAvailable } from "#manager/sessions/sessions.ts";
 import type { Manager } from "#manager/manager.ts";
 import { parseSessionRef } from "#manager/sessions/session-ref.ts";
@@ -25,21 +24,15 @@ export function sessionRoutes(manager: Manager): OpenAPIHono<AppEnv> {
 
   app.all("/session/:ref/*", async (c) => {
     const ref = parseSessionRef(c.req.param("ref"));
-    const path = executorPath(c);
+    const path = c.req.path.replace(/^\/session\/[^/]*/, "");
     if (OPEN_PATHS.has(path) || c.req.method === "GET" || c.req.method === "HEAD") {
       const { executor } = sessions.find(ref);
       assertAvailable(executor);
-      return proxy(executor, c, path);
+      return proxy(executor, c);
     }
     const { executor, session } = await sessions.findOrOpen(ref, c.req.raw.signal);
-    using _ = session.use();
-    return await proxy(executor, c, path);
+    return proxy(executor, c, session);
   });
 
   return app;
-}
-
-/** The path on the executor, as the client wrote it, without its query. */
-function executorPath(c: Context): string {
-  return c.req.path.replace(/^\/session\/[^/]*/, "");
 }

@@ -9,6 +9,8 @@ export class Session {
   readonly idleTimeoutMs: number;
   #lastUsedAt = Date.now();
   #uses = 0;
+  readonly #unused = new Set<() => void>();
+  readonly #cut = new AbortController();
   #endReason: string | undefined;
   /** Orders the executions. A slot stays taken until its run has ended, whatever became of the client. */
   readonly #queue = new PQueue({ concurrency: 1 });
@@ -34,8 +36,18 @@ export class Session {
     return this.#lastUsedAt + this.idleTimeoutMs;
   }
 
+  /** Aborted when the session has ended and what ran in it must not be waited for any longer. */
+  get cutSignal(): AbortSignal {
+    return this.#cut.signal;
+  }
+
+  /** Whether something runs, waits or streams in it. */
+  get isInUse(): boolean {
+    return this.#uses > 0;
+  }
+
   isIdle(now: number): boolean {
-    return this.#uses === 0 && now >= this.expiresAt;
+    return !this.isInUse && now >= this.expiresAt;
   }
 
   end(reason: string): void {
@@ -54,8 +66,20 @@ export class Session {
       [Symbol.dispose]: () => {
         this.#uses -= 1;
         this.#lastUsedAt = Date.now();
+        if (!this.isInUse) for (const resolve of this.#unused) resolve();
       },
     };
+  }
+
+  /** Resolves when nothing of the ended session is under way; what takes longer than `graceMs` is cut off. */
+  async settle(graceMs: number): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#unused.add(resolve);
+    const timer = setTimeout(resolve, graceMs);
+    if (!this.isInUse) resolve();
+    await promise;
+    clearTimeout(timer);
+    this.#cut.abort(new Error(`the session has ended: ${this.#endReason}`));
   }
 
   /**

@@ -24,6 +24,9 @@ export interface SessionSettings {
 /** How many ended session ids are remembered, to tell an ended session from one that never was. */
 const MAX_REMEMBERED = 100_000;
 
+/** How long the requests of an ended session may take to end by themselves, which the restart makes them do. */
+const SETTLE_GRACE_MS = 500;
+
 /** The session table: who holds which executor. */
 export class Sessions {
   readonly #fleet: Fleet;
@@ -216,6 +219,7 @@ export class Sessions {
     await resetExecutor(this.#fleet, executor, {
       reason: `session ${reason}`,
       timeoutMs: this.#settings.resetTimeoutMs,
+      ...(session.isInUse ? { settled: () => session.settle(SETTLE_GRACE_MS) } : {}),
     });
   }
 }

@@ -7,9 +7,8 @@ import { until } from "#tests/support/until.ts";
 let fleet: TestFleet;
 
 beforeAll(async () => {
-  // Probes are rare here: what the tests see is not owed to a lucky probe.
   fleet = await startTestFleet(["python", "python"], {
-    probe: { intervalMs: 300, startIntervalMs: 10, timeoutMs: 300, resetTimeoutMs: 2_000 },
+    probe: { intervalMs: 100, startIntervalMs: 10, timeoutMs: 300, resetTimeoutMs: 2_000 },
   });
 });
 afterAll(() => fleet[Symbol.asyncDispose]());

@@ -1,0 +1,67 @@
+import { expect, test } from "vitest";
+import { startTestManager } from "#tests/support/manager.ts";
+import { sendJson, startScriptedExecutor } from "#tests/support/scripted-executor.ts";
+import { until } from "#tests/support/until.ts";
+
+const post = (url: string, json?: unknown) =>
+  fetch(url, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    ...(json === undefined ? {} : { body: JSON.stringify(json) }),
+  });
+
+test("a run that a reset overtakes cannot leave anything in the next tenant's kernel", async () => {
+  let finishRun = () => {};
+  const restarts: string[] = [];
+  await using executor = await startScriptedExecutor({
+    // Answers only after the restart: as if it had waited for the restart and run on the fresh kernel.
+    "/execute": (_, reply) => {
+      finishRun = () => sendJson(reply, { outputs: [] });
+    },
+    "/restart": (_, reply) => {
+      restarts.push("restart");
+      sendJson(reply, { status: "restarting" });
+      if (restarts.length === 1) setTimeout(finishRun, 50);
+    },
+  });
+  await using manager = await startTestManager({ 0: { url: executor.url, type: "python" } });
+  await until("the executor is free", () => manager.fleet.countByState().free === 1 || undefined);
+  restarts.length = 0;
+  executor.calls.length = 0;
+
+  const run = post(`${manager.url}/session/0/execute`, { code: "leak = 1" });
+  await until("the run has arrived", () => executor.calls.includes("POST /execute") || undefined);
+  const deallocation = await post(`${manager.url}/deallocate/0`);
+  expect(await deallocation.json()).toEqual({ status: "deallocated", container_id: 0 });
+  expect((await run).status).toBe(200);
+  expect(executor.calls).toEqual(["POST /execute", "POST /restart", "POST /restart"]);
+});
+
+test("an executor that goes on running what its session left is cut off: the client is told `restarted`", async () => {
+  await using executor = await startScriptedExecutor({ "/execute": () => {} });
+  await using manager = await startTestManager({ 0: { url: executor.url, type: "python" } });
+  await until("the executor is free", () => manager.fleet.countByState().free === 1 || undefined);
+
+  for (const accept of ["application/json", "application/x-ndjson"]) {
+    const run = fetch(`${manager.url}/session/0/execute`, {
+      method: "POST",
+      headers: { "content-type": "text/plain", accept },
+      body: "while True: pass",
+    });
+    const before = executor.calls.length;
+    await until("the run has arrived", () => executor.calls.includes("POST /execute", before) || undefined);
+    await post(`${manager.url}/deallocate/0`);
+    expect(manager.fleet.countByState()).toMatchObject({ free: 1 });
+    expect(await (await run).text()).toContain('"outcome":"restarted"');
+  }
+});
+
+test("a deallocation with nothing under way restarts the kernel once", async () => {
+  await using executor = await startScriptedExecutor({});
+  await using manager = await startTestManager({ 0: { url: executor.url, type: "python" } });
+  await until("the executor is free", () => manager.fleet.countByState().free === 1 || undefined);
+  executor.calls.length = 0;
+  await post(`${manager.url}/session/0/execute`, { code: "x = 1" });
+  await post(`${manager.url}/deallocate/0`);
+  expect(executor.calls).toEqual(["POST /execute", "POST /restart"]);
+});
