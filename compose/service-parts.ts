@@ -11,11 +11,11 @@ export function buildOf(spec: FleetSpec, target: string): ComposeObject {
 
 /**
  * When an executor's health is checked; how is said by its image. A check costs the engine about 0.1 s of one core, so
- * that a fleet spends at most a fifth of a core on them. `start_interval` would make the first check come sooner, but
- * engines before 25 refuse it.
+ * that a fleet spends at most a fifth of a core on them; an executor with a quarter of a core takes almost three seconds
+ * until it is ready. `start_interval` would make the first check come sooner, but engines before 25 refuse it.
  */
 export function executorHealthCheck(spec: FleetSpec): ComposeObject {
-  const seconds = Math.min(30, Math.max(2, Math.ceil(plannedExecutors(spec).length / 2)));
+  const seconds = Math.min(30, Math.max(3, Math.ceil(plannedExecutors(spec).length / 2)));
   return healthCheck(seconds);
 }
 
