@@ -22,7 +22,7 @@ const kernelUserSchema = z
 
 const environmentSchema = z
   .object({
-    PORT: z.coerce.number().int().min(0).max(65_535).default(EXECUTOR_PORT),
+    PORT: z.coerce.number().int().min(0).max(65_535).optional(),
     HOST: nonEmpty.default("127.0.0.1"),
     EXECUTOR_SOCKET: nonEmpty.optional(),
     EXECUTOR_TOKEN: nonEmpty.optional(),
@@ -45,10 +45,17 @@ const environmentSchema = z
     message: "Too big: must not exceed MAX_EXECUTION_TIMEOUT",
   });
 
+interface TcpAddress {
+  port: number;
+  host: string;
+}
+
 /** Settings of one executor, in the units that the code works with. */
 export interface ExecutorConfig {
   /** Where the server listens: a Unix socket when there is a path, else TCP. */
-  listen: { path: string } | { port: number; host: string };
+  listen: { path: string } | TcpAddress;
+  /** Where it listens besides: on TCP, when a port is given together with a socket. */
+  listenAlso: TcpAddress | undefined;
   token: string | undefined;
   /** Whether the end of standard input, which whoever started this process holds open, ends this process, too. */
   stopWithStdin: boolean;
@@ -86,9 +93,10 @@ export function readConfig(environment: Record<string, string | undefined>): Exe
     throw new ConfigError(`Bad environment variables:\n${lines.join("\n")}`, { cause: parsed.error });
   }
   const env = parsed.data;
+  const tcp = { port: env.PORT ?? EXECUTOR_PORT, host: env.HOST };
   return {
-    listen:
-      env.EXECUTOR_SOCKET === undefined ? { port: env.PORT, host: env.HOST } : { path: env.EXECUTOR_SOCKET },
+    listen: env.EXECUTOR_SOCKET === undefined ? tcp : { path: env.EXECUTOR_SOCKET },
+    listenAlso: env.EXECUTOR_SOCKET !== undefined && env.PORT !== undefined ? tcp : undefined,
     token: env.EXECUTOR_TOKEN,
     stopWithStdin: env.EXECUTOR_STOP_WITH_STDIN !== undefined,
     workspaceFolder: env.WORKSPACE_FOLDER,

@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { once } from "node:events";
 import { chmod, mkdtemp, rm } from "node:fs/promises";
+import { createServer as createTcpServer, type Server } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createAdaptorServer, type ServerType } from "@hono/node-server";
@@ -46,11 +47,15 @@ async function main(): Promise<void> {
   const app = createApp({ ...config, kernel, executions, memory, bootId, log });
   const server = createAdaptorServer({ fetch: app.fetch });
   if ("keepAliveTimeout" in server) server.keepAliveTimeout = KEEP_ALIVE_TIMEOUT_MS;
+  const besides = createTcpServer({ noDelay: true, allowHalfOpen: true }, (connection) =>
+    server.emit("connection", connection),
+  );
 
   const stop = async (signal: string) => {
     log.info({ signal }, "stopping");
     setTimeout(() => exit(1), STOP_BUDGET_MS).unref();
     server.close();
+    besides.close();
     await kernel.close();
     await executions.drained();
     if ("closeAllConnections" in server) setImmediate(() => server.closeAllConnections());
@@ -65,10 +70,14 @@ async function main(): Promise<void> {
   process.on("unhandledRejection", (error) => log.error({ err: error }, "a task failed unnoticed"));
 
   await listen(server, config.listen);
-  log.info({ listen: config.listen, kernel: config.kernelName, boot_id: bootId }, "executor listens");
+  if (config.listenAlso !== undefined) await listen(besides, config.listenAlso);
+  log.info(
+    { listen: config.listen, also: config.listenAlso, kernel: config.kernelName, boot_id: bootId },
+    "executor listens",
+  );
 }
 
-async function listen(server: ServerType, where: ExecutorConfig["listen"]): Promise<void> {
+async function listen(server: ServerType | Server, where: ExecutorConfig["listen"]): Promise<void> {
   if ("path" in where) {
     await rm(where.path, { force: true });
     server.listen(where.path);
