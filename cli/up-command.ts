@@ -7,13 +7,13 @@ import { startManager, type ManagerSettings, type RunningManager } from "#manage
 import { startInBackground } from "./background.ts";
 import { chooseBackend } from "./choose-backend.ts";
 import type { CliContext } from "./cli-context.ts";
-import { CliError } from "./cli-error.ts";
 import { DataDir } from "./data-dir.ts";
 
 import { makeSubmissionDirectories } from "./fleet-plan.ts";
 import { assertPortFree, listenError, reachableUrl } from "./listen-address.ts";
 import { reporter, reportReady } from "./reporter.ts";
 import { endBySignal, StopRequested, watchStopRequests } from "./stop-requests.ts";
+import { untilStarted } from "./until-started.ts";
 import { describeUp, upFlagsSchema, type UpFlags } from "./up-flags.ts";
 import { readUpSettings, type UpSettings } from "./up-settings.ts";
 
@@ -65,7 +65,7 @@ async function serveFleet(
   const url = reachableUrl(manager.url);
   await dataDir.writeState({ pid: process.pid, backend: backend.name, url });
   for (const warning of backend.warnings) reporter.warn(`warning: ${warning}`);
-  await untilStarted(manager, dataDir, signal);
+  await untilStarted(manager, { logDir: dataDir.logDir, reporter, signal });
   reporter.say(`ready after ${((performance.now() - startedAt) / 1000).toFixed(1)} s: ${url}`);
   reporter.say(`try: ${exampleFor(spec, settings, url)}`);
   reportReady();
@@ -78,23 +78,6 @@ async function start(settings: ManagerSettings, backend: Backend, log: Logger): 
   } catch (error) {
     throw listenError(error, settings) ?? error;
   }
-}
-
-/** Waits until every executor is ready, or known not to be, and tells what is wrong with which. */
-async function untilStarted({ fleet }: RunningManager, dataDir: DataDir, signal: AbortSignal): Promise<void> {
-  const { executors } = fleet;
-  await Promise.all(
-    executors.map((executor) => fleet.waitForState(executor, ({ name }) => name !== "starting", signal)),
-  );
-  const failures = executors.flatMap(({ number, state }) =>
-    state.name === "unhealthy" ? [`executor ${number} does not start: ${state.reason}`] : [],
-  );
-  if (failures.length === executors.length) {
-    throw new CliError([...failures, `Their logs are in ${dataDir.logDir}`].join("\n"));
-  }
-  for (const failure of failures) reporter.warn(`warning: ${failure}; see: fleet logs`);
-  for (const warning of new Set(executors.flatMap(({ warnings }) => warnings)))
-    reporter.warn(`warning: ${warning}`);
 }
 
 /** Limits are what containers have; a process gets none of them. */
