@@ -12,7 +12,7 @@ import { builtInType } from "./executor-types.ts";
 import { memoryBytesOf, type FleetSpec, type PlannedExecutor } from "./fleet-spec.ts";
 import { ADDED_CAPABILITIES, NO_NEW_PRIVILEGES, tmpfsMounts } from "./isolation.ts";
 import { formatMemory } from "./parse-limits.ts";
-import { bindMount, buildOf, executorHealthCheck, LOGGING, publishedPort } from "./service-parts.ts";
+import { bindMount, builtImage, executorHealthCheck, LOGGING, publishedPort } from "./service-parts.ts";
 
 /** The network of executors that have one. */
 export const EXECUTOR_NETWORK = "executors";
@@ -44,8 +44,7 @@ function imageOf(spec: FleetSpec, executor: PlannedExecutor): ComposeObject {
   const builtIn = executor.image === undefined ? builtInType(executor.type) : undefined;
   if (!builtIn) return { image: executor.image ?? executor.type };
   return {
-    image: builtIn.image,
-    build: buildOf(spec, builtIn.target),
+    ...builtImage(spec, builtIn.image, builtIn.target),
     healthcheck: executorHealthCheck(spec),
   };
 }

@@ -4,9 +4,16 @@ import { LOG_DRIVER, LOG_OPTIONS } from "./isolation.ts";
 
 export const LOGGING: ComposeObject = { driver: LOG_DRIVER, options: LOG_OPTIONS };
 
-/** How an image of ours is built by `docker compose build`, without one made by hand before. */
-export function buildOf(spec: FleetSpec, target: string): ComposeObject {
-  return { context: spec.buildContext, dockerfile: "Dockerfile.executor", target };
+/**
+ * An image of ours: Compose builds it where it is missing. It never asks a registry for it, where somebody else could
+ * own the name.
+ */
+export function builtImage(spec: FleetSpec, image: string, target: string): ComposeObject {
+  return {
+    image,
+    pull_policy: "never",
+    build: { context: spec.buildContext, dockerfile: "Dockerfile.executor", target },
+  };
 }
 
 /**
