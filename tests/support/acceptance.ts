@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { executeReplySchema, type ExecuteReply } from "#contract/execution.ts";
 import { verboseHealthSchema } from "#contract/executor-api.ts";
-import { statusSchema } from "#contract/manager-api.ts";
+import { allocationSchema, statusSchema } from "#contract/manager-api.ts";
 
 /** A running fleet with at least two Python executors that load `test-code/utilities`; default time limit 30 s. */
 export interface FleetUnderTest {
@@ -173,8 +173,10 @@ export function describeAcceptance(fleet: () => FleetUnderTest): void {
   });
 
   test("a deallocated executor is free and clean when the reply is there", async () => {
-    const allocation = Object(await (await post("/allocate?container_type=python")).json());
-    const { container_id, session_id } = allocation;
+    await post("/restart");
+    const { container_id, session_id } = allocationSchema.parse(
+      await (await post("/allocate?container_type=python")).json(),
+    );
     await run("left_behind = 1", { ref: session_id });
     const reply = await post(`/deallocate/${container_id}`);
     expect(await reply.json()).toEqual({ status: "deallocated", container_id });

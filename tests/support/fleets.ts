@@ -2,15 +2,17 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pino } from "pino";
-import { expect } from "vitest";
 import type { Backend } from "#manager/fleet/backend.ts";
 import { DockerBackend, type DockerBackendSettings } from "#manager/fleet/docker/docker-backend.ts";
 import { Engine } from "#manager/fleet/docker/engine.ts";
 import { ProcessBackend, type ProcessBackendSettings } from "#manager/fleet/process-backend.ts";
 import { startManager, type RunningManager } from "#manager/start-manager.ts";
+import { until } from "./until.ts";
 
 export const PROJECT_DIR = join(import.meta.dirname, "../..");
 export const UTILITIES_DIR = join(PROJECT_DIR, "test-code/utilities");
+
+const START_DEADLINE_MS = 60_000;
 
 const log = pino({ level: "silent" });
 
@@ -86,12 +88,11 @@ async function start(backend: Backend, directory: string): Promise<RunningManage
     ),
   );
   const { fleet } = manager;
-  await expect
-    .poll(() => fleet.executors.map(({ state }) => state), {
-      timeout: 60_000,
-      message: "every executor is free",
-    })
-    .toEqual(fleet.executors.map(() => ({ name: "free" })));
+  await until(
+    "every executor is free",
+    () => fleet.executors.every(({ state }) => state.name === "free") || undefined,
+    START_DEADLINE_MS,
+  );
   const running = cleanup.move();
   return { ...manager, [Symbol.asyncDispose]: () => running.disposeAsync() };
 }

@@ -1,5 +1,6 @@
 import { addAbortSignal, Readable } from "node:stream";
 import Docker from "dockerode";
+import tar from "tar-fs";
 import { z } from "zod";
 
 /** A container as the engine lists it, as far as the fleet is concerned. */
@@ -77,7 +78,9 @@ export class Engine {
     onLine: (line: string) => void,
   ): Promise<void> {
     const { context, files, dockerfile, target, tag } = build;
-    const stream = await this.#docker.buildImage({ context, src: files }, { dockerfile, target, t: tag });
+    // Packed here, since dockerode reads a .dockerignore that lets files back in as one that shuts everything out.
+    const pack = tar.pack(context, { entries: files, ignore: (path) => path.endsWith("__pycache__") });
+    const stream = await this.#docker.buildImage(Readable.from(pack), { dockerfile, target, t: tag });
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     this.#docker.modem.followProgress(
       stream,

@@ -7,10 +7,8 @@ import type { Engine } from "./engine.ts";
 /** Everything of the project that Dockerfile.executor copies into an image. */
 const BUILD_FILES = [
   "Dockerfile.executor",
-  ".dockerignore",
   "package.json",
   "package-lock.json",
-  "tsconfig.json",
   "rolldown.config.ts",
   "contract",
   "compose",
