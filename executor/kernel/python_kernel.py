@@ -1,5 +1,8 @@
-"""An ipykernel without the waits of the stock one, whose output always carries the cell that it belongs to."""
+"""An ipykernel for executors: what the stock one spends on debugger, history, profile and waits is left out."""
 
+import logging
+import os
+import signal
 import sys
 import types
 
@@ -9,26 +12,84 @@ _no_debugger._is_debugpy_available = False
 _no_debugger.Debugger = None
 sys.modules["ipykernel.debugger"] = _no_debugger
 
+import zmq
+from IPython.core.profiledir import ProfileDir
 from ipykernel.ipkernel import IPythonKernel
 from ipykernel.kernelapp import IPKernelApp
 from ipykernel.kernelbase import Kernel
-from ipykernel.iostream import OutStream
-from IPython.core.profiledir import ProfileDir
+from ipykernel.zmqshell import ZMQInteractiveShell
+from jupyter_client.session import extract_header
+from traitlets import Type
 from traitlets.config import Config
 
+import cell_output
 
-class CellStream(OutStream):
-    def flush(self):
-        if self._buffers:
-            super().flush()
+
+class CellShell(ZMQInteractiveShell):
+    displayhook_class = Type(cell_output.CellDisplayHook)
+    display_pub_class = Type(cell_output.CellDisplayPublisher)
+
+    def _showtraceback(self, etype, evalue, stb):
+        super()._showtraceback(etype, cell_output.clip(str(evalue)), [cell_output.clip(entry) for entry in stb])
 
 
 class CellKernel(IPythonKernel):
+    shell_class = Type(CellShell)
     _execute_sleep = 0
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self._pid = os.getpid()
 
     def start(self):
         self.shell.exit_now = False
         Kernel.start(self)
+
+    def set_parent(self, ident, parent, channel="shell"):
+        super().set_parent(ident, parent, channel)
+        if channel != "shell":
+            return
+        cell = extract_header(parent)
+        cell_output.enter_cell(cell)
+        if cell.get("msg_type") == "execute_request":
+            self._stdout.begin_cell(cell)
+            self._stderr.begin_cell(cell)
+
+    def pre_handler_hook(self):
+        pass
+
+    def post_handler_hook(self):
+        pass
+
+    async def do_execute(self, *args, **kwargs):
+        # An interrupt may hit the user's code and nothing else: one that comes while the reply is made would lose it.
+        try:
+            try:
+                signal.signal(signal.SIGINT, signal.default_int_handler)
+                reply = await super().do_execute(*args, **kwargs)
+            finally:
+                signal.signal(signal.SIGINT, signal.SIG_IGN)
+        except KeyboardInterrupt:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            reply = {
+                "status": "error",
+                "ename": "KeyboardInterrupt",
+                "evalue": "",
+                "traceback": [],
+                "execution_count": self.shell.execution_count,
+                "user_expressions": {},
+                "payload": [],
+            }
+        if os.getpid() != self._pid:
+            # The cell forked, and this is the child at the end of its code. The kernel's sockets are the parent's.
+            os._exit(0 if reply["status"] == "ok" else 1)
+        if reply["status"] == "error":
+            reply["evalue"] = cell_output.clip(reply["evalue"])
+        return reply
+
+    def _initialize_thread_hooks(self):
+        # `cell_output.follow_threads` covers more, threads whose `run` is overridden among them.
+        pass
 
 
 class NoProfileDir(ProfileDir):
@@ -39,7 +100,7 @@ class NoProfileDir(ProfileDir):
 
 
 class KernelApp(IPKernelApp):
-    kernel_class = CellKernel
+    kernel_class = Type(CellKernel)
 
     def init_profile_dir(self):
         self.profile_dir = NoProfileDir(parent=self)
@@ -50,21 +111,46 @@ class KernelApp(IPKernelApp):
     def load_config_file(self, *args, **kwargs):
         pass
 
+    def init_heartbeat(self):
+        # The executor knows from the operating system whether the process lives.
+        pass
+
     def log_connection_info(self):
-        # Not on a terminal: nobody has to be told how to connect.
+        # Not a terminal: nobody has to be told how to connect.
         self.parent_handle = 1
         super().log_connection_info()
 
-    def init_heartbeat(self):
-        pass
+    def init_iopub(self, context):
+        self.iopub_socket = context.socket(zmq.PUB)
+        self.iopub_socket.linger = 1000
+        self.iopub_thread = cell_output.CellIOPubThread(self.iopub_socket, pipe=True)
+        self.iopub_port = self._bind_socket(self.iopub_socket, self.iopub_port)
+        self.configure_tornado_logger()
+        self.iopub_thread.start()
+        self.iopub_socket = self.iopub_thread.background_socket
 
     def init_io(self):
-        self.outstream_class = "python_kernel.CellStream"
+        # The descriptors behind the standard streams will be the cells'; the log stays where it is.
+        log_stream = os.fdopen(os.dup(2), "w", buffering=1)
+        for logger in (self.log, logging.getLogger("tornado")):
+            for handler in logger.handlers:
+                if isinstance(handler, logging.StreamHandler):
+                    handler.setStream(log_stream)
+        self.outstream_class = None
+        sys.stdout = cell_output.CellStream(self.session, self.iopub_thread, "stdout")
+        sys.stderr = cell_output.CellStream(self.session, self.iopub_thread, "stderr")
         super().init_io()
+
+    def init_code(self):
+        # No startup files: what is loaded is the executor's mounted code.
+        self.shell.user_ns_hidden.update(self.shell.user_ns)
 
 
 def run(connection_file, max_text_length):
+    """Runs a kernel until it is told to end."""
     sys.argv = ["ipykernel_launcher", "-f", connection_file]
+    cell_output.limit_text(max_text_length)
+    cell_output.follow_threads()
     config = Config()
     config.InteractiveShell.colors = "nocolor"
     config.HistoryManager.enabled = False

@@ -1,0 +1,287 @@
+"""Output that carries the cell it belongs to, whoever makes it and however late: the cell itself, its tasks and threads,
+its child processes.
+
+A stock ipykernel sends a thread's late output under whatever cell runs by then, and a child's always; waits for its I/O
+thread at every flush; breaks UTF-8 that is split between two writes to a descriptor; and drops messages, or grows
+without bound, when more is printed than can be sent.
+"""
+
+import _thread
+import codecs
+import contextvars
+import functools
+import io
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import zmq
+from ipykernel.displayhook import ZMQShellDisplayHook
+from ipykernel.iostream import IOPubThread, OutStream
+from ipykernel.jsonutil import encode_images
+from ipykernel.zmqshell import ZMQDisplayPublisher
+from tornado.ioloop import IOLoop
+
+CHUNK_LENGTH = 32 * 1024
+PIPE_BYTES = 64 * 1024
+MAX_BACKLOG_BYTES = 4 * 1024 * 1024
+HIGH_WATER_MARK = 64
+
+_cell = contextvars.ContextVar("cell")
+_latest_cell = {}
+_max_text_length = None
+
+
+def enter_cell(header):
+    """Output belongs to the request with this header from now on, in this context and what is started from it."""
+    global _latest_cell
+    _latest_cell = header
+    _cell.set(header)
+
+
+def current_cell():
+    return _cell.get(_latest_cell)
+
+
+def limit_text(length):
+    """Longer texts are cut in the middle before they become a message."""
+    global _max_text_length
+    _max_text_length = length
+
+
+def clip(value):
+    if not isinstance(value, str) or _max_text_length is None or len(value) <= _max_text_length:
+        return value
+    half = _max_text_length // 2
+    left_out = len(value) - 2 * half
+    return f"{value[:half]}\n[{left_out} characters left out here]\n{value[-half:]}"
+
+
+def clip_values(bundle):
+    return {key: clip(value) for key, value in bundle.items()}
+
+
+class CellIOPubThread(IOPubThread):
+    """An I/O thread that loses nothing: when the receiver is slower than the code, the code waits."""
+
+    def __init__(self, socket, pipe=False):
+        socket.sndhwm = HIGH_WATER_MARK
+        socket.xpub_nodrop = 1
+        super().__init__(socket, pipe=pipe)
+        self._backlog_bytes = 0
+        self._room = threading.Condition()
+
+    def send_multipart(self, msg, *args, **kwargs):
+        size = sum(len(memoryview(frame)) for frame in msg)
+        with self._room:
+            self._backlog_bytes += size
+        self.schedule(functools.partial(self._send_counted, size, msg, *args, **kwargs))
+
+    def _send_counted(self, size, msg, *args, **kwargs):
+        try:
+            self._really_send(msg, *args, **kwargs)
+        finally:
+            with self._room:
+                self._backlog_bytes -= size
+                self._room.notify_all()
+
+    def wait_for_room(self):
+        """Waits while too much is on its way already. Never in the I/O thread, which makes the room."""
+        if self._backlog_bytes <= MAX_BACKLOG_BYTES or threading.current_thread() is self.thread:
+            return
+        with self._room:
+            self._room.wait_for(lambda: self._backlog_bytes <= MAX_BACKLOG_BYTES or self._stopped)
+
+
+class CellPipe:
+    """The read end of the pipe that stood behind a standard descriptor while one cell ran."""
+
+    def __init__(self, fd, cell, stream):
+        self.fd = fd
+        self.cell = cell
+        self.stream = stream
+        self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+        self._lock = threading.RLock()
+        os.set_blocking(fd, False)
+
+    def drain(self):
+        """Takes over what was written so far, that is what a pipe can hold: whoever floods it has to wait for more.
+
+        Returns False when nobody can write any more.
+        """
+        with self._lock:
+            if self.fd is None:
+                return False
+            try:
+                data = os.read(self.fd, PIPE_BYTES)
+            except BlockingIOError:
+                return True
+            text = self._decoder.decode(data, final=not data)
+            if text:
+                self.stream.write_for(self.cell, text)
+            return bool(data)
+
+    def readable(self, _fd, _events):
+        if self.drain():
+            return
+        self.stream.pub_thread.io_loop.remove_handler(self.fd)
+        with self._lock:
+            os.close(self.fd)
+            self.fd = None
+
+
+class CellStream(OutStream):
+    """Standard output or error of the kernel."""
+
+    flush_interval = 0.1
+
+    def __init__(self, session, pub_thread, name):
+        super().__init__(session, pub_thread, name, watchfd=False)
+        self._fd = {"stdout": 1, "stderr": 2}[name]
+        self._pending = {}  # msg_id -> (cell, buffer)
+        # Reentrant as the other locks here, because a signal handler may print.
+        self._pending_lock = threading.RLock()
+        self._pipe = None
+
+    @property
+    def parent_header(self):
+        return current_cell()
+
+    @parent_header.setter
+    def parent_header(self, value):
+        pass
+
+    def set_parent(self, parent):
+        pass
+
+    def fileno(self):
+        return self._fd
+
+    def begin_cell(self, cell):
+        """Puts a pipe of the cell's own behind the descriptor. The last one lives on in children that hold it."""
+        read_end, write_end = os.pipe()
+        os.dup2(write_end, self._fd)
+        os.close(write_end)
+        pipe = self._pipe = CellPipe(read_end, cell, self)
+        self.pub_thread.schedule(
+            functools.partial(self._io_loop.add_handler, read_end, pipe.readable, IOLoop.READ)
+        )
+
+    def write(self, string):
+        if not isinstance(string, str):
+            raise TypeError(f"write() argument must be str, not {type(string)}")
+        if self.pub_thread is None:
+            raise ValueError("I/O operation on closed file")
+        if os.getpid() != self._master_pid:
+            # The pipe brings a forked child's output to the I/O thread, which the child has not.
+            data = memoryview(string.encode("utf-8", errors="replace"))
+            while data:
+                data = data[os.write(self._fd, data) :]
+            return len(string)
+        self.write_for(current_cell(), string)
+        self.pub_thread.wait_for_room()
+        return len(string)
+
+    def write_for(self, cell, string):
+        with self._pending_lock:
+            entry = self._pending.get(cell.get("msg_id"))
+            if entry is None:
+                entry = self._pending[cell.get("msg_id")] = (cell, io.StringIO())
+            entry[1].write(string)
+            if entry[1].tell() >= CHUNK_LENGTH:
+                self._flush()
+        if not self._flush_pending:
+            self._flush_pending = True
+            self.pub_thread.schedule(self._start_timer)
+
+    def _start_timer(self):
+        self._io_loop.call_later(self.flush_interval, self._flush_late)
+
+    def _flush_late(self):
+        """For cells that print and go on without a flush."""
+        self._flush_pending = False
+        self._flush()
+
+    def flush(self):
+        """Hands everything to the I/O thread, which keeps the order; there is nothing to wait for."""
+        if self.pub_thread is None or os.getpid() != self._master_pid:
+            return
+        if self._pipe is not None:
+            self._pipe.drain()
+        if self._pending:
+            self._flush()
+
+    def _flush(self):
+        with self._pending_lock:
+            pending, self._pending = self._pending, {}
+            for cell, buffer in pending.values():
+                text = buffer.getvalue()
+                for start in range(0, len(text), CHUNK_LENGTH):
+                    self._send(cell, text[start : start + CHUNK_LENGTH])
+
+    def _send(self, cell, text):
+        content = {"name": self.name, "text": text}
+        self.session.send(
+            self.pub_thread, self.session.msg("stream", content, parent=cell), ident=self.topic
+        )
+
+
+class CellDisplayPublisher(ZMQDisplayPublisher):
+    parent_header = property(lambda self: current_cell())
+
+    def set_parent(self, parent):
+        pass
+
+    def publish(self, data, metadata=None, transient=None, update=False, **kwargs):
+        super().publish(clip_values(encode_images(data)), metadata, transient, update, **kwargs)
+        if os.getpid() == self.pub_socket.io_thread._master_pid:
+            self.pub_socket.io_thread.wait_for_room()
+
+
+class CellDisplayHook(ZMQShellDisplayHook):
+    parent_header = property(lambda self: current_cell())
+
+    def set_parent(self, parent):
+        pass
+
+    def write_format_data(self, format_dict, md_dict=None):
+        super().write_format_data(format_dict, md_dict)
+        if self.msg:
+            self.msg["content"]["data"] = clip_values(self.msg["content"]["data"])
+
+
+def in_current_cell(function):
+    """The function, to be called elsewhere as a part of the current cell."""
+    cell = current_cell()
+
+    @functools.wraps(function, updated=())
+    def call(*args, **kwargs):
+        token = _cell.set(cell)
+        try:
+            return function(*args, **kwargs)
+        finally:
+            _cell.reset(token)
+
+    return call
+
+
+def follow_threads():
+    """Threads belong to the cell that starts them, work for a pool to the cell that submits it."""
+    thread_start = threading.Thread.start
+    start_new_thread = _thread.start_new_thread
+    pool_submit = ThreadPoolExecutor.submit
+
+    def start(self):
+        # Timers and many others override `run`: only an attribute of the instance comes before all of them.
+        self.run = in_current_cell(self.run)
+        thread_start(self)
+
+    def start_function(function, args, kwargs={}):
+        return start_new_thread(in_current_cell(function), args, kwargs)
+
+    def submit(self, fn, /, *args, **kwargs):
+        return pool_submit(self, in_current_cell(fn), *args, **kwargs)
+
+    threading.Thread.start = start
+    _thread.start_new_thread = start_function
+    ThreadPoolExecutor.submit = submit
