@@ -12,7 +12,14 @@ import { builtInType } from "./executor-types.ts";
 import { memoryBytesOf, type FleetSpec, type PlannedExecutor } from "./fleet-spec.ts";
 import { ADDED_CAPABILITIES, NO_NEW_PRIVILEGES, tmpfsMounts } from "./isolation.ts";
 import { formatMemory } from "./parse-limits.ts";
-import { bindMount, builtImage, executorHealthCheck, LOGGING, publishedPort } from "./service-parts.ts";
+import {
+  bindMount,
+  buildOf,
+  executorHealthCheck,
+  LOGGING,
+  ownImage,
+  publishedPort,
+} from "./service-parts.ts";
 
 /** The network of executors that have one. */
 export const EXECUTOR_NETWORK = "executors";
@@ -44,7 +51,8 @@ function imageOf(spec: FleetSpec, executor: PlannedExecutor): ComposeObject {
   const builtIn = executor.image === undefined ? builtInType(executor.type) : undefined;
   if (!builtIn) return { image: executor.image ?? executor.type };
   return {
-    ...builtImage(spec, builtIn.image, builtIn.target),
+    ...ownImage(builtIn.image),
+    ...(executor.firstOfType ? buildOf(spec, builtIn.target) : {}),
     healthcheck: executorHealthCheck(spec),
   };
 }

@@ -70,13 +70,16 @@ export interface PlannedExecutor {
   /** Set when the user mapped the type to an image of their own. */
   image: string | undefined;
   gpuId: string | null;
+  firstOfType: boolean;
 }
 
 /** The executors of a fleet, numbered in the order of its types. */
 export function plannedExecutors(spec: Pick<FleetSpec, "types" | "gpuIds">): PlannedExecutor[] {
   return spec.types
-    .flatMap(({ type, count, image }) => Array.from({ length: count }, () => ({ type, image })))
-    .map(({ type, image }, number) => {
+    .flatMap(({ type, count, image }) =>
+      Array.from({ length: count }, (_, index) => ({ type, image, firstOfType: index === 0 })),
+    )
+    .map(({ type, image, firstOfType }, number) => {
       const digits = executorDigits(number);
       return {
         number,
@@ -85,6 +88,7 @@ export function plannedExecutors(spec: Pick<FleetSpec, "types" | "gpuIds">): Pla
         type,
         image,
         gpuId: spec.gpuIds?.[number] ?? null,
+        firstOfType,
       };
     });
 }

@@ -6,7 +6,7 @@ import { managerSocketDirectory, socketVolume, usesSocket } from "./executor-lin
 import { EXECUTOR_NETWORK } from "./executor-service.ts";
 import { plannedExecutors, type FleetSpec, type PlannedExecutor } from "./fleet-spec.ts";
 import { NO_NEW_PRIVILEGES } from "./isolation.ts";
-import { bindMount, builtImage, healthCheck, LOGGING, publishedPort } from "./service-parts.ts";
+import { bindMount, buildOf, healthCheck, LOGGING, ownImage, publishedPort } from "./service-parts.ts";
 
 const CONFIG_PATH = "/etc/executor-fleet/container_config.json";
 
@@ -22,7 +22,8 @@ export const MANAGER_UID = 10_002;
 export function managerService(spec: FleetSpec, config: ContainerConfig): ComposeObject {
   const executors = plannedExecutors(spec);
   return {
-    ...builtImage(spec, "executor-fleet-manager", "manager"),
+    ...ownImage("executor-fleet-manager"),
+    ...buildOf(spec, "manager"),
     healthcheck: healthCheck(2),
     init: true,
     restart: "unless-stopped",

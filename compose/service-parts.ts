@@ -4,16 +4,17 @@ import { LOG_DRIVER, LOG_OPTIONS } from "./isolation.ts";
 
 export const LOGGING: ComposeObject = { driver: LOG_DRIVER, options: LOG_OPTIONS };
 
+/** An image of ours. Compose never asks a registry for it, where somebody else could own the name. */
+export function ownImage(image: string): ComposeObject {
+  return { image, pull_policy: "never" };
+}
+
 /**
- * An image of ours: Compose builds it where it is missing. It never asks a registry for it, where somebody else could
- * own the name.
+ * How Compose builds an image of ours where it is missing. One service of those that share an image says it: Compose
+ * would build the image once for each that does, and every time another one.
  */
-export function builtImage(spec: FleetSpec, image: string, target: string): ComposeObject {
-  return {
-    image,
-    pull_policy: "never",
-    build: { context: spec.buildContext, dockerfile: "Dockerfile.executor", target },
-  };
+export function buildOf(spec: FleetSpec, target: string): ComposeObject {
+  return { build: { context: spec.buildContext, dockerfile: "Dockerfile.executor", target } };
 }
 
 /**

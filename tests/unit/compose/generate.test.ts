@@ -50,6 +50,22 @@ test("without a shared network every executor has a socket volume of its own, an
   }
 });
 
+test("each image is built by one service, and none of ours is ever pulled", () => {
+  const { services } = generateFleet(everything).compose;
+  const facts = Object.values(services).map(({ image, pull_policy, build }) => [
+    image,
+    pull_policy,
+    build !== undefined,
+  ]);
+  expect(facts).toEqual([
+    ["executor-fleet-python", "never", true],
+    ["executor-fleet-python", "never", false],
+    ["executor-fleet-typescript", "never", true],
+    ["registry.example.org/team/r-exec:1.2", undefined, false],
+    ["executor-fleet-manager", "never", true],
+  ]);
+});
+
 test("a type has the memory that its kernel needs unless the user says how much", () => {
   const types = [
     { type: "python", count: 1 },
