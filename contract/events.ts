@@ -46,17 +46,22 @@ export function encodeEvent(event: ExecutionEvent, format: StreamFormat): string
 }
 
 /**
- * Reads an NDJSON event stream.
+ * Reads an NDJSON event stream. An event longer than `maxEventLength` characters is not read to its end.
  *
- * @throws {SyntaxError | z.ZodError} when a line is not an event of this contract.
+ * @throws {SyntaxError | z.ZodError | RangeError} when a line is not an event of this contract, or is too long.
  */
-export async function* decodeNdjson(body: AsyncIterable<Uint8Array>): AsyncGenerator<ExecutionEvent> {
+export async function* decodeNdjson(
+  body: AsyncIterable<Uint8Array>,
+  maxEventLength = Number.POSITIVE_INFINITY,
+): AsyncGenerator<ExecutionEvent> {
   const decoder = new TextDecoder();
   let pending = "";
   for await (const chunk of body) {
-    pending += decoder.decode(chunk, { stream: true });
-    const lines = pending.split("\n");
+    // Line ends are looked for in what is new: an event may come in thousands of chunks.
+    const [first = "", ...others] = decoder.decode(chunk, { stream: true }).split("\n");
+    const lines = [pending + first, ...others];
     pending = lines.pop() ?? "";
+    if (pending.length > maxEventLength) throw new RangeError("an event is too long");
     for (const line of lines) if (line !== "") yield executionEventSchema.parse(JSON.parse(line));
   }
   pending += decoder.decode();

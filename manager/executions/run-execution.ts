@@ -4,7 +4,13 @@ import { ServiceError, errorText } from "#contract/errors.ts";
 import { decodeNdjson, NDJSON, type ExecutionEvent } from "#contract/events.ts";
 import { foreignExecuteReplySchema, type ExecuteReply, type ExecutionEnd } from "#contract/execution.ts";
 import { outputSchema, systemError } from "#contract/outputs.ts";
-import { isConnectionLoss, parseJson, wasNeverSent } from "#manager/fleet/executor-client.ts";
+import {
+  isConnectionLoss,
+  MAX_REPLY_BYTES,
+  parseJson,
+  readText,
+  wasNeverSent,
+} from "#manager/fleet/executor-client.ts";
 import type { Executor } from "#manager/fleet/executor.ts";
 
 /** One run of code on an executor. `body` is the JSON text of an execute request that has been validated. */
@@ -29,7 +35,7 @@ export async function runExecution(request: ExecutionRequest): Promise<string> {
   const startedAt = performance.now();
   try {
     const reply = await send(request, "application/json");
-    const text = await reply.body.text();
+    const text = await readText(reply.body);
     readReply(text);
     return text;
   } catch (error) {
@@ -45,10 +51,10 @@ export async function* streamExecution(request: ExecutionRequest): AsyncGenerato
   try {
     const reply = await send(request, NDJSON);
     if (!String(reply.headers["content-type"]).includes(NDJSON)) {
-      yield* eventsOfReply(readReply(await reply.body.text()), startedAt);
+      yield* eventsOfReply(readReply(await readText(reply.body)), startedAt);
       return;
     }
-    for await (const event of decodeNdjson(reply.body)) {
+    for await (const event of decodeNdjson(reply.body, MAX_REPLY_BYTES)) {
       yield event;
       if (event.type === "outcome") return;
       if (event.type !== "keep_alive") seq = event.seq + 1;
@@ -75,7 +81,7 @@ async function send(
     signal: AbortSignal.any([signal, cutSignal, executor.lostSignal]),
   });
   if (reply.statusCode === 200) return reply;
-  const detail = `POST /execute answered ${reply.statusCode}: ${(await reply.body.text()).slice(0, 500)}`;
+  const detail = `POST /execute answered ${reply.statusCode}: ${(await readText(reply.body)).slice(0, 500)}`;
   throw new ServiceError(reply.statusCode === 503 ? "executor_unavailable" : "executor_bad_reply", detail);
 }
 

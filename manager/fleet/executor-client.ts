@@ -35,6 +35,9 @@ export const HOP_BY_HOP_HEADERS: ReadonlySet<string> = new Set([
   "upgrade",
 ]);
 
+/** Largest reply that is read into memory; far more than the output cap lets through. */
+export const MAX_REPLY_BYTES = 128 * 1024 * 1024;
+
 /**
  * Keep-alive HTTP connections to one executor. Every reply is validated; waiting is bounded by the caller's signal
  * alone, since a cell may be silent for hours.
@@ -77,13 +80,13 @@ export class ExecutorClient implements AsyncDisposable {
       body: null,
       signal,
     });
-    return verboseHealthSchema.safeParse(parseJson(await reply.body.text())).data?.executions;
+    return verboseHealthSchema.safeParse(parseJson(await readText(reply.body))).data?.executions;
   }
 
   /** What became of the mounted code; undefined for an executor that does not tell. */
   async codeInfo(signal: AbortSignal): Promise<CodeInfo | undefined> {
     const reply = await this.request({ method: "GET", path: "/code-info", headers: {}, body: null, signal });
-    const text = await reply.body.text();
+    const text = await readText(reply.body);
     if (reply.statusCode !== 200) return undefined;
     return codeInfoSchema.safeParse(parseJson(text)).data;
   }
@@ -101,7 +104,7 @@ export class ExecutorClient implements AsyncDisposable {
 
   async #json<T>(method: string, path: string, schema: z.ZodType<T>, signal: AbortSignal): Promise<T> {
     const reply = await this.request({ method, path, headers: {}, body: null, signal });
-    const text = await reply.body.text();
+    const text = await readText(reply.body);
     const parsed = schema.safeParse(parseJson(text));
     if (reply.statusCode === 200 && parsed.success) return parsed.data;
     throw new ServiceError(
@@ -139,6 +142,24 @@ export function isConnectionLoss(error: unknown): boolean {
 
 function codeOf(error: unknown): unknown {
   return error instanceof Error && "code" in error ? error.code : undefined;
+}
+
+/**
+ * The text of a reply, which is read up to a limit: an executor may be in the hands of the code that it ran.
+ *
+ * @throws {ServiceError} `executor_bad_reply` for a reply that is larger
+ */
+export async function readText(body: Dispatcher.ResponseData["body"]): Promise<string> {
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  for await (const chunk of body) {
+    size += chunk.byteLength;
+    if (size > MAX_REPLY_BYTES) {
+      throw new ServiceError("executor_bad_reply", `The reply is larger than ${MAX_REPLY_BYTES} bytes`);
+    }
+    chunks.push(chunk);
+  }
+  return new TextDecoder().decode(Buffer.concat(chunks));
 }
 
 /** The JSON value of a text, or undefined. */

@@ -1,10 +1,10 @@
 import { OpenAPIHono } from "@hono/zod-openapi";
-import { bodyLimit } from "hono/body-limit";
 import { requestId } from "hono/request-id";
 import type { Logger } from "pino";
 import { ServiceError } from "#contract/errors.ts";
 import type { Manager } from "#manager/manager.ts";
 import type { AppEnv } from "./app-env.ts";
+import { limitBody } from "./body-limit.ts";
 import { checkCaller, type CallerRules } from "./caller-checks.ts";
 import { errorReply } from "./error-reply.ts";
 import { fleetRoutes } from "./fleet-routes.ts";
@@ -30,14 +30,7 @@ export function createApp(manager: Manager, settings: AppSettings, log: Logger):
     c.res.headers.set("x-request-id", c.get("requestId"));
   });
   app.use(checkCaller(settings));
-  app.use(
-    bodyLimit({
-      maxSize: settings.maxBodyBytes,
-      onError: () => {
-        throw new ServiceError("body_too_large", `The body is larger than ${settings.maxBodyBytes} bytes`);
-      },
-    }),
-  );
+  app.use(limitBody(settings.maxBodyBytes));
 
   app.route("/", fleetRoutes(manager));
   app.route("/", sessionRoutes(manager));
