@@ -19,7 +19,7 @@ export function limitBody(maxBytes: number): MiddlewareHandler {
     const reader = raw.body.getReader();
     const body = chunked ? await readUpTo(reader, maxBytes) : undefined;
     if (body === undefined) return refusal(reader, maxBytes);
-    c.req.raw = new Request(raw, { body });
+    c.req.raw = new Request(raw, { method: raw.method, body });
     return next();
   };
 }

@@ -19,6 +19,7 @@ beforeAll(async () => {
 });
 afterAll(() => fleet[Symbol.asyncDispose]());
 
+const curl = async (...flags: string[]) => (await promisify(execFile)("curl", ["-sS", ...flags])).stdout;
 const execute = () => request(fleet.url).post("/session/0/execute");
 const sendJson = (body: string) => execute().set("Content-Type", "application/json").send(body);
 
@@ -57,12 +58,13 @@ describe("the code may be the body itself", () => {
   });
 
   test("as curl sends a file", async () => {
-    const curl = spawn("curl", [
-      ...["-sS", "-H", "Content-Type: text/x-python", "--data-binary", "@-"],
-      `${fleet.url}/session/0/execute`,
-    ]);
-    curl.stdin.end("a = 6\nb = 7\na * b\n");
-    expect(await json(curl.stdout)).toEqual({ outputs: [{ type: "result", data: { "text/plain": "42" } }] });
+    const type = "Content-Type: text/x-python";
+    const url = `${fleet.url}/session/0/execute`;
+    const sending = spawn("curl", ["-sS", "-H", type, "--data-binary", "@-", url]);
+    sending.stdin.end("a = 6\nb = 7\na * b\n");
+    expect(await json(sending.stdout)).toEqual({
+      outputs: [{ type: "result", data: { "text/plain": "42" } }],
+    });
   });
 
   test.each(["application/x-www-form-urlencoded", "application/xml", "multipart/form-data"])(
@@ -102,11 +104,9 @@ describe("a body of 100 MB is refused, and the client gets the reply", () => {
     ["without asking first", ["-H", "Expect:"]],
     ["in chunks, without asking first", ["-H", "Transfer-Encoding: chunked", "-H", "Expect:"]],
   ])("from curl, %s", async (_, flags) => {
-    const { stdout } = await promisify(execFile)("curl", [
-      ...["-sS", "-X", "POST", "-T", file, "-H", "Content-Type: application/json", "-w", "\n%{http_code}"],
-      ...flags,
-      `${fleet.url}/session/0/execute`,
-    ]);
+    const json = ["-X", "POST", "-H", "Content-Type: application/json"];
+    const url = `${fleet.url}/session/0/execute`;
+    const stdout = await curl("-T", file, ...json, "-w", "\n%{http_code}", ...flags, url);
     const [body = "", status] = stdout.split("\n");
     expect(status).toBe("413");
     expect(JSON.parse(body)).toMatchObject(tooLarge);
@@ -139,10 +139,8 @@ describe("a body of 100 MB is refused, and the client gets the reply", () => {
   });
 
   test("the same on a path that is proxied", async () => {
-    const { stdout } = await promisify(execFile)("curl", [
-      ...["-sS", "-T", file, "-o", "/dev/null", "-w", "%{http_code}", `${fleet.url}/session/0/files/x`],
-    ]);
-    expect(stdout).toBe("413");
+    const url = `${fleet.url}/session/0/files/x`;
+    expect(await curl("-T", file, "-o", "/dev/null", "-w", "%{http_code}", url)).toBe("413");
   });
 
   test("a body of the size that is allowed runs", async () => {
