@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { mkdir, mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { Readable } from "node:stream";
+import type { Readable, Writable } from "node:stream";
 import { until } from "./until.ts";
 
 const MAIN = join(import.meta.dirname, "..", "..", "cli", "main.ts");
@@ -17,18 +17,19 @@ export interface CommandEnd {
 
 /** A `fleet` command that runs in a process group of its own, as one does that was typed at a terminal. */
 export class RunningCommand {
-  readonly #child: ChildProcessByStdio<null, Readable, Readable>;
+  readonly #child: ChildProcessByStdio<Writable, Readable, Readable>;
   readonly pid: number;
   readonly ended: Promise<CommandEnd>;
   stdout = "";
   stderr = "";
 
-  constructor(args: readonly string[], env: NodeJS.ProcessEnv) {
+  constructor(args: readonly string[], env: NodeJS.ProcessEnv, input = "") {
     this.#child = spawn(process.execPath, [MAIN, ...args], {
       env,
       detached: true,
-      stdio: ["ignore", "pipe", "pipe"],
+      stdio: ["pipe", "pipe", "pipe"],
     });
+    this.#child.stdin.end(input);
     this.pid = this.#child.pid ?? 0;
     this.#child.stdout.setEncoding("utf8").on("data", (text: string) => (this.stdout += text));
     this.#child.stderr.setEncoding("utf8").on("data", (text: string) => (this.stderr += text));
@@ -56,6 +57,16 @@ export class RunningCommand {
     );
   }
 
+  /** Reads no more of its standard output, as a reader does that has seen enough. */
+  stopReading(): void {
+    this.#child.stdout.destroy();
+  }
+
+  /** Ends what is left of the command itself, if anything is. */
+  kill(): void {
+    this.#child.kill("SIGKILL");
+  }
+
   /** Signals the whole group, as a terminal does for Ctrl-C. */
   signalGroup(signal: NodeJS.Signals): void {
     process.kill(-this.pid, signal);
@@ -79,20 +90,20 @@ export class FleetCommands implements AsyncDisposable {
     return new FleetCommands(folder);
   }
 
-  start(args: readonly string[], env: NodeJS.ProcessEnv = {}): RunningCommand {
+  start(args: readonly string[], env: NodeJS.ProcessEnv = {}, input?: string): RunningCommand {
     const settings = {
       FLEET_DATA_DIR: this.dataDir,
       TMPDIR: join(this.folder, "tmp"),
       FLEET_URL: "",
       ...env,
     };
-    const command = new RunningCommand(args, { ...process.env, ...settings });
+    const command = new RunningCommand(args, { ...process.env, ...settings }, input);
     this.#started.push(command);
     return command;
   }
 
-  run(args: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<CommandEnd> {
-    return this.start(args, env).ended;
+  run(args: readonly string[], env: NodeJS.ProcessEnv = {}, input?: string): Promise<CommandEnd> {
+    return this.start(args, env, input).ended;
   }
 
   /** `fleet up` with executors as processes, on any free port. Resolves to it and its URL when it is ready. */
@@ -109,6 +120,8 @@ export class FleetCommands implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.run(["down"]);
+    // What a failed test left running must not keep the others waiting.
+    for (const command of this.#started) command.kill();
     await Promise.all(this.#started.map(({ ended }) => ended));
     await rm(this.folder, { recursive: true });
   }
