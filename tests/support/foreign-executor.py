@@ -116,7 +116,7 @@ def end_with_parent():
 
 
 if __name__ == "__main__":
-    server = Server(("127.0.0.1", int(os.environ.get("PORT", "8432"))), Handler)
+    server = Server((os.environ.get("HOST", "127.0.0.1"), int(os.environ.get("PORT", "8432"))), Handler)
     threading.Thread(target=end_with_parent, daemon=True).start()
     print(server.server_port, flush=True)
     server.serve_forever()
