@@ -8,15 +8,20 @@ export const executorUrlSchema = z.string().refine(isExecutorUrl, {
 function isExecutorUrl(text: string): boolean {
   if (text.startsWith("unix:")) return text.startsWith("unix:/") && text.length > "unix:/".length;
   const url = URL.parse(text);
-  return url !== null && (url.protocol === "http:" || url.protocol === "https:");
+  // Nothing may follow the port: it would be left out of every request.
+  return url !== null && /^https?:$/.test(url.protocol) && `${url.origin}/` === url.href;
 }
 
-const entrySchema = z.object({ url: executorUrlSchema, type: z.string().min(1).default("python") });
-const urlOrEntrySchema = z.union([
-  executorUrlSchema.transform((url) => ({ url, type: "python" })),
-  entrySchema,
-]);
-const numberSchema = z.string().regex(/^\d+$/, "is not an executor number (0, 1, …)");
+/** An executor's url alone is its old form. */
+const entrySchema = z.preprocess(
+  (entry) => (typeof entry === "string" ? { url: entry } : entry),
+  z.object({ url: executorUrlSchema, type: z.string().min(1).default("python") }),
+);
+
+const configSchema = z.record(z.string().regex(/^(0|[1-9]\d{0,8})$/), entrySchema, {
+  error: (issue) =>
+    issue.code === "invalid_key" ? "the key is not an executor number (0, 1, …)" : undefined,
+});
 
 /** One executor of a static fleet. */
 export interface ContainerConfigEntry {
@@ -36,9 +41,7 @@ export type ContainerConfig = Record<string, { url: string; type: string }>;
  */
 export function parseContainerConfig(text: string): ContainerConfigEntry[] {
   const json = parseJson(text);
-  const parsed = Array.isArray(json)
-    ? z.array(urlOrEntrySchema).safeParse(json)
-    : z.record(numberSchema, urlOrEntrySchema).safeParse(json);
+  const parsed = configSchema.safeParse(Array.isArray(json) ? Object.fromEntries(json.entries()) : json);
   if (!parsed.success) throw new Error(`not a container config:\n${z.prettifyError(parsed.error)}`);
   const entries = Object.entries(parsed.data).map(([number, entry]) => ({
     number: Number(number),

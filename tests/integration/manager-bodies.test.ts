@@ -104,9 +104,9 @@ describe("a body of 100 MB is refused, and the client gets the reply", () => {
     ["without asking first", ["-H", "Expect:"]],
     ["in chunks, without asking first", ["-H", "Transfer-Encoding: chunked", "-H", "Expect:"]],
   ])("from curl, %s", async (_, flags) => {
-    const json = ["-X", "POST", "-H", "Content-Type: application/json"];
+    const post = ["-X", "POST", "-H", "Content-Type: application/json"];
     const url = `${fleet.url}/session/0/execute`;
-    const stdout = await curl("-T", file, ...json, "-w", "\n%{http_code}", ...flags, url);
+    const stdout = await curl("-T", file, ...post, "-w", "\n%{http_code}", ...flags, url);
     const [body = "", status] = stdout.split("\n");
     expect(status).toBe("413");
     expect(JSON.parse(body)).toMatchObject(tooLarge);
