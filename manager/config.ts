@@ -3,7 +3,10 @@ import { MANAGER_PORT } from "#contract/manager-api.ts";
 import type { ManagerSettings } from "./start-manager.ts";
 
 const positiveInt = z.coerce.number().int().positive();
-const seconds = z.coerce.number().positive();
+const seconds = z.coerce
+  .number()
+  .positive()
+  .max(365 * 86_400);
 const names = z.string().transform((text) => text.split(/[\s,]+/).filter((name) => name !== ""));
 
 /** The manager's environment variables. The command `fleet up` reads the same ones. */

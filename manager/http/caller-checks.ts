@@ -13,9 +13,10 @@ export interface CallerRules {
 /** Refuses callers that hold no key and requests that a foreign web page made a browser send. */
 export function checkCaller(rules: CallerRules): MiddlewareHandler {
   const digests = rules.apiKeys.map(digest);
+  const allowedHosts = rules.allowedHosts.map((name) => name.toLowerCase());
   return async (c, next) => {
     refuseForeignPage(c.req.header("sec-fetch-site"), c.req.header("origin"), c.req.header("host"));
-    if (digests.length === 0) refuseForeignHost(c.req.header("host"), rules.allowedHosts);
+    if (digests.length === 0) refuseForeignHost(c.req.header("host"), allowedHosts);
     else if (c.req.path !== "/health")
       requireKey(c.req.header("authorization"), c.req.header("x-api-key"), digests);
     await next();

@@ -1,0 +1,88 @@
+import { describe, expect, test } from "vitest";
+import { ConfigError, managerEnvSchema, managerSettings, parseEnv, parseKeyFile } from "#manager/config.ts";
+
+const read = (env: Record<string, string | undefined>) => parseEnv(managerEnvSchema, env);
+
+describe("the environment", () => {
+  test("may be empty: loopback, port 5000, open allocation, half an hour of idleness", () => {
+    expect(managerSettings(read({}), [])).toMatchObject({
+      host: "127.0.0.1",
+      port: 5000,
+      apiKeys: [],
+      allocation: "open",
+      idleTimeoutMs: 1_800_000,
+      maxBodyBytes: 33_554_432,
+    });
+  });
+
+  test("counts an empty value as not given", () => {
+    expect(read({ PORT: "", HOST: "", FLEET_ALLOCATION: undefined })).toMatchObject({ PORT: 5000 });
+  });
+
+  test("lists every bad variable at once, with its value", () => {
+    const bad = {
+      PORT: "70000",
+      FLEET_ALLOCATION: "lax",
+      FLEET_IDLE_TIMEOUT: "-1",
+      FLEET_MAX_WAITING: "many",
+      MAX_BODY_BYTES: "1.5",
+      LOG_LEVEL: "loud",
+    };
+    const messages = expect.toSatisfy((error: Error) =>
+      Object.entries(bad).every(([name, value]) => error.message.includes(`\n${name}="${value}": `)),
+    );
+    expect(() => read(bad)).toThrow(messages);
+    expect(() => read(bad)).toThrow(ConfigError);
+  });
+
+  test("takes times in seconds, and none that a date could not hold", () => {
+    expect(managerSettings(read({ FLEET_IDLE_TIMEOUT: "0.5" }), []).idleTimeoutMs).toBe(500);
+    expect(() => read({ FLEET_IDLE_TIMEOUT: "1e300" })).toThrow("FLEET_IDLE_TIMEOUT");
+  });
+
+  test.each(["a,b", "a b", " a,\n b ,"])("takes lists parted by commas or spaces: %j", (FLEET_API_KEYS) => {
+    expect(managerSettings(read({ FLEET_API_KEYS }), ["c"]).apiKeys).toEqual(["a", "b", "c"]);
+  });
+});
+
+describe("an address that others reach", () => {
+  test.each(["0.0.0.0", "::", "192.168.1.5", "fleet.example"])(
+    "%s without keys is refused, with the way out",
+    (HOST) => {
+      expect(() => managerSettings(read({ HOST }), [])).toThrow(
+        new ConfigError(
+          `refused to serve on ${HOST} without API keys: whoever reaches the port could run code here. ` +
+            "Set FLEET_API_KEYS or FLEET_API_KEYS_FILE, or serve on 127.0.0.1.",
+        ),
+      );
+    },
+  );
+
+  test("keys that are nothing but commas are no keys", () => {
+    expect(() => managerSettings(read({ HOST: "0.0.0.0", FLEET_API_KEYS: " , " }), [])).toThrow(
+      "without API keys",
+    );
+  });
+
+  test("is served with keys, of the variable or of a file", () => {
+    expect(managerSettings(read({ HOST: "0.0.0.0", FLEET_API_KEYS: "k" }), []).host).toBe("0.0.0.0");
+    expect(managerSettings(read({ HOST: "0.0.0.0" }), ["k"]).host).toBe("0.0.0.0");
+  });
+
+  test("in a container is the one on which the port is published", () => {
+    const HOST = "0.0.0.0";
+    expect(managerSettings(read({ HOST, FLEET_PUBLISHED_ON: "127.0.0.1" }), []).host).toBe(HOST);
+    expect(() => managerSettings(read({ HOST, FLEET_PUBLISHED_ON: "0.0.0.0" }), [])).toThrow(
+      "without API keys",
+    );
+    expect(() => managerSettings(read({ FLEET_PUBLISHED_ON: "10.0.0.1" }), [])).toThrow("10.0.0.1");
+  });
+
+  test.each(["127.0.0.1", "::1", "localhost"])("is not %s", (HOST) => {
+    expect(managerSettings(read({ HOST }), []).host).toBe(HOST);
+  });
+});
+
+test("a key file holds one key a line; empty lines and comments are passed over", () => {
+  expect(parseKeyFile("\n# team a\n  key-1  \r\n\nkey-2\n#key-3")).toEqual(["key-1", "key-2"]);
+});
