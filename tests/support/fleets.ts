@@ -45,8 +45,9 @@ export async function startProcessFleet(
 /** Executors as containers of the engine that answers here. They load `test-code/utilities`. */
 export async function startDockerFleet(
   spec: Partial<DockerBackendSettings["spec"]> = {},
+  directory?: string,
 ): Promise<RunningManager> {
-  const dataDir = await mkdtemp(join(tmpdir(), "fleet-data-"));
+  const dataDir = directory ?? (await mkdtemp(join(tmpdir(), "fleet-data-")));
   const settings: DockerBackendSettings = {
     spec: {
       name: `test-${process.pid}-${Date.now().toString(36)}`,
@@ -54,6 +55,7 @@ export async function startDockerFleet(
       limits: { cpus: 1, pids: 256 },
       environment: {},
       executionTimeout: 30,
+      maxExecutionTimeout: 3600,
       codeDirectory: UTILITIES_DIR,
       ...spec,
     },

@@ -16,7 +16,7 @@ import { EXECUTOR_LABEL, FINGERPRINT_LABEL, FLEET_LABEL, formatPlan, planContain
 /** What `fleet up` asks of the docker backend; the rest of a spec is for Compose files. */
 export type DockerFleetSpec = Pick<
   FleetSpec,
-  "name" | "types" | "limits" | "environment" | "executionTimeout" | "codeDirectory"
+  "name" | "types" | "limits" | "environment" | "executionTimeout" | "maxExecutionTimeout" | "codeDirectory"
 >;
 
 export interface DockerBackendSettings {
@@ -115,7 +115,11 @@ export class DockerBackend implements Backend {
       image,
       endpoint,
       token: createHmac("sha256", secret).update(`${spec.name}/${number}`).digest("hex"),
-      environment: { ...spec.environment, EXECUTION_TIMEOUT: String(spec.executionTimeout) },
+      environment: {
+        ...spec.environment,
+        EXECUTION_TIMEOUT: String(spec.executionTimeout),
+        MAX_EXECUTION_TIMEOUT: String(spec.maxExecutionTimeout),
+      },
       memoryBytes: memoryBytesOf(spec.limits, type),
       cpus: spec.limits.cpus,
       pids: spec.limits.pids,

@@ -1,4 +1,4 @@
-import { addAbortSignal, Readable } from "node:stream";
+import { addAbortSignal, finished, PassThrough, Readable } from "node:stream";
 import Docker from "dockerode";
 import tar from "tar-fs";
 import { z } from "zod";
@@ -117,6 +117,20 @@ export class Engine {
   /** Ends and removes a container with its anonymous volumes; one that is gone already is fine. */
   async remove(id: string): Promise<void> {
     await this.#docker.getContainer(id).remove({ force: true, v: true }).catch(ignoreStatus(404));
+  }
+
+  /** What a container has printed and, with `follow`, goes on to print until the signal aborts. */
+  async logs(name: string, options: { follow: boolean; signal: AbortSignal }): Promise<Readable> {
+    const { follow, signal } = options;
+    const container = this.#docker.getContainer(name);
+    const both = { stdout: true, stderr: true, abortSignal: signal };
+    const printed = new PassThrough();
+    const multiplexed = follow
+      ? await container.logs({ ...both, follow })
+      : Readable.from([await container.logs({ ...both, follow })]);
+    this.#docker.modem.demuxStream(multiplexed, printed, printed);
+    finished(multiplexed, (error) => (error ? printed.destroy(error) : printed.end()));
+    return printed;
   }
 
   /** Makes a bridge network on which containers reach the outside but, unless `shared`, not each other. */

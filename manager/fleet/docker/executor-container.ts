@@ -44,7 +44,7 @@ export function containerUrl({ endpoint }: ExecutorContainer): string {
     : `http://127.0.0.1:${endpoint.port}`;
 }
 
-export function containerName({ fleetId, number }: ExecutorContainer): string {
+export function containerName({ fleetId, number }: Pick<ExecutorContainer, "fleetId" | "number">): string {
   return `fleet-${fleetId}-${String(number).padStart(3, "0")}`;
 }
 
