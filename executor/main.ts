@@ -1,9 +1,10 @@
 import { randomUUID } from "node:crypto";
 import { once } from "node:events";
-import { chmod, mkdtemp, rm } from "node:fs/promises";
+import { chmod, chown, mkdtemp, rm } from "node:fs/promises";
 import { createServer as createTcpServer, type Server } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { createAdaptorServer, type ServerType } from "@hono/node-server";
 import { destination, pino, type Logger } from "pino";
 import { createLauncher } from "#executor/kernel/kernel-launcher.ts";
@@ -16,31 +17,25 @@ import { ExecutionQueue } from "./execution-queue.ts";
 const BAD_CONFIG_EXIT_CODE = 2;
 /** What the kernel makes is shared with the server by the group, where the two are different users. */
 const GROUP_UMASK = 0o007;
+/** What is made in such a folder belongs to the folder's group. */
+const SHARED_DIR_MODE = 0o2750;
 /** Longer than any client of a pool keeps an idle connection, so that none is closed under a request. */
 const KEEP_ALIVE_TIMEOUT_MS = 75_000;
 const STOP_BUDGET_MS = 5000;
+/** How long clients may take for the replies of the executions that the stop ended. */
+const REPLY_BUDGET_MS = 1000;
 
 async function main(): Promise<void> {
   // oxlint-disable-next-line node/no-process-env -- the one place where this process reads its environment
   const config = readConfig(process.env);
   const log = pino({ level: config.logLevel, base: { name: "executor" } }, destination(2));
   routeConsole(log);
-  if (config.kernelUser !== undefined) process.umask(GROUP_UMASK);
-  const runtimeDir = await mkdtemp(join(tmpdir(), "executor-"));
-  if (config.kernelUser !== undefined) await chmod(runtimeDir, 0o770);
+  process.on("unhandledRejection", (error) => log.error({ err: error }, "a task failed unnoticed"));
+  const launcher = await createLauncher(config, log);
+  const runtimeDir = await makeRuntimeDir(config.kernelUser);
 
   const memory = new MemoryGroup();
-  const kernel = new Kernel({
-    name: config.kernelName,
-    launcher: await createLauncher(config, log),
-    runtimeDir,
-    workingDir: config.workingDir,
-    workspaceFolder: config.workspaceFolder,
-    codeLoadingTimeoutMs: config.codeLoadingTimeoutMs,
-    maxOutputBytes: config.maxOutputBytes,
-    memory,
-    log,
-  });
+  const kernel = new Kernel({ ...config, name: config.kernelName, launcher, runtimeDir, memory, log });
   kernel.start();
   const executions = new ExecutionQueue({ kernel, memory, limits: config, log });
   const bootId = randomUUID();
@@ -51,30 +46,48 @@ async function main(): Promise<void> {
     server.emit("connection", connection),
   );
 
-  const stop = async (signal: string) => {
-    log.info({ signal }, "stopping");
-    setTimeout(() => exit(1), STOP_BUDGET_MS).unref();
+  /** Ends running executions with an outcome, lets their replies go out, and takes everything away. */
+  const close = async () => {
+    const replied = server.listening ? once(server, "close") : undefined;
     server.close();
     besides.close();
     await kernel.close();
     await executions.drained();
-    if ("closeAllConnections" in server) setImmediate(() => server.closeAllConnections());
+    if (replied !== undefined) await Promise.race([replied, sleep(REPLY_BUDGET_MS)]);
     await rm(runtimeDir, { recursive: true, force: true });
     if ("path" in config.listen) await rm(config.listen.path, { force: true });
-    exit(0);
   };
-  for (const signal of ["SIGTERM", "SIGINT"] as const) {
-    process.once(signal, () => void stop(signal));
-  }
-  if (config.stopWithStdin) process.stdin.resume().once("close", () => void stop("end of standard input"));
-  process.on("unhandledRejection", (error) => log.error({ err: error }, "a task failed unnoticed"));
+  let stopping = false;
+  const stop = (cause: string) => {
+    if (stopping) return;
+    stopping = true;
+    log.info({ cause }, "executor stops");
+    setTimeout(() => exit(1), STOP_BUDGET_MS).unref();
+    void close().then(() => exit(0));
+  };
+  process.on("SIGTERM", stop).on("SIGINT", stop);
+  if (config.stopWithStdin) process.stdin.resume().once("close", () => stop("end of standard input"));
 
-  await listen(server, config.listen);
-  if (config.listenAlso !== undefined) await listen(besides, config.listenAlso);
-  log.info(
-    { listen: config.listen, also: config.listenAlso, kernel: config.kernelName, boot_id: bootId },
-    "executor listens",
-  );
+  try {
+    await listen(server, config.listen);
+    if (config.listenAlso !== undefined) await listen(besides, config.listenAlso);
+  } catch (error) {
+    await close();
+    throw error;
+  }
+  const { listen: where, listenAlso: also, kernelName } = config;
+  log.info({ listen: where, also, kernel: kernelName, boot_id: bootId }, "executor listens");
+}
+
+/** The folder of sockets and files of server and kernels, which the group shares where they are different users. */
+async function makeRuntimeDir(kernelUser: ExecutorConfig["kernelUser"]): Promise<string> {
+  if (kernelUser !== undefined) process.umask(GROUP_UMASK);
+  const dir = await mkdtemp(join(tmpdir(), "executor-"));
+  if (kernelUser !== undefined) {
+    if (process.getgid?.() !== kernelUser.gid) await chown(dir, process.getuid?.() ?? 0, kernelUser.gid);
+    await chmod(dir, SHARED_DIR_MODE);
+  }
+  return dir;
 }
 
 async function listen(server: ServerType | Server, where: ExecutorConfig["listen"]): Promise<void> {

@@ -89,7 +89,7 @@ export class OutputCap {
       if (oldest === undefined) break;
       this.#tailBytes -= oldest.bytes;
       this.#leftOutBytes += oldest.bytes;
-      const rest = endOf(oldest.event, maxTailBytes - this.#tailBytes - EVENT_OVERHEAD_BYTES);
+      const rest = partOf(oldest.event, maxTailBytes - this.#tailBytes - EVENT_OVERHEAD_BYTES);
       if (rest === undefined) continue;
       const restBytes = costOf(rest);
       this.#leftOutBytes -= restBytes;
@@ -150,21 +150,38 @@ function splitStream(event: OutputEvent, bytes: number): [OutputEvent | undefine
   ];
 }
 
-/** The last `bytes` of an output that can be cut, or undefined. */
-function endOf(event: OutputEvent, bytes: number): OutputEvent | undefined {
+/** A part of an output that takes at most `bytes`: the end of a stream, the beginning of anything else. */
+function partOf(event: OutputEvent, bytes: number): OutputEvent | undefined {
   if (event.type !== "output" || bytes <= 0) return undefined;
   const { output } = event;
-  if (output.type === "stream") {
-    const encoded = Buffer.from(output.text);
-    const start = characterStart(encoded, Math.max(0, encoded.length - Math.floor(bytes)) + 3);
-    return { type: "output", output: { ...output, text: encoded.toString("utf8", start) } };
+  switch (output.type) {
+    case "stream": {
+      const encoded = Buffer.from(output.text);
+      // Three bytes on, because the start of a character may lie that far back.
+      const start = characterStart(encoded, Math.max(0, encoded.length - Math.floor(bytes)) + 3);
+      return { type: "output", output: { ...output, text: encoded.toString("utf8", start) } };
+    }
+    case "result":
+    case "display": {
+      const text = output.data["text/plain"];
+      if (typeof text !== "string") return undefined;
+      return { type: "output", output: { ...output, data: { "text/plain": beginningOf(text, bytes) } } };
+    }
+    case "error": {
+      const value = beginningOf(output.value, bytes / 2);
+      const last = output.traceback.at(-1);
+      const traceback = last === undefined ? [] : [beginningOf(last, bytes / 2)];
+      return { type: "output", output: { ...output, value, traceback } };
+    }
   }
-  if (output.type === "error") return undefined;
-  const text = output.data["text/plain"];
-  if (typeof text !== "string") return undefined;
+}
+
+/** Names and keys of a cut output have room here. */
+const NAMES_BYTES = 32;
+
+function beginningOf(text: string, bytes: number): string {
   const encoded = Buffer.from(text);
-  const shown = encoded.toString("utf8", 0, characterStart(encoded, Math.floor(bytes) - 16));
-  return { type: "output", output: { ...output, data: { "text/plain": shown } } };
+  return encoded.toString("utf8", 0, characterStart(encoded, Math.floor(bytes) - NAMES_BYTES));
 }
 
 /** The nearest position at or before `position` where a UTF-8 character starts. */

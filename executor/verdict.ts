@@ -39,6 +39,7 @@ export function verdictOn(finish: Finish, facts: VerdictFacts): Verdict {
     case "overrun":
       return timedOut(facts, { stateKept: false });
     case "ending":
+      if (facts.stopCause === "interrupt" && diedOfInterrupt(finish.ending)) return interruptedToDeath();
       return endingVerdict(finish.ending, facts);
     case "reply":
       if (finish.reply.status === "ok") return { outcome: facts.truncated ? "output_limit" : "ok" };
@@ -60,12 +61,24 @@ export function clientLeft(): Verdict {
 function timedOut(facts: VerdictFacts, { stateKept }: { stateKept: boolean }): Verdict {
   const state = stateKept
     ? "The kernel kept its variables."
-    : "The code did not react to an interrupt: the kernel was replaced and its variables are lost.";
+    : "An interrupt did not end the code alone: the kernel was replaced, its variables are lost.";
   const maxSeconds = facts.maxTimeoutMs / 1000;
   return {
     outcome: "timed_out",
     error: systemError("TimeoutError", `Execution timed out after ${facts.timeoutMs / 1000} seconds`),
     hint: `${state} Raise the limit of one run with "timeout" in the request (up to ${maxSeconds} seconds), of all runs with EXECUTION_TIMEOUT.`,
+  };
+}
+
+/** Some kernels, Deno's among them, know no interrupt and die of the signal. */
+function diedOfInterrupt(ending: KernelEnding): boolean {
+  return ending.cause === "died" && ending.exit.signal === "SIGINT";
+}
+
+function interruptedToDeath(): Verdict {
+  return {
+    outcome: "interrupted",
+    error: systemError("KeyboardInterrupt", "The kernel ended on the interrupt: its variables are lost"),
   };
 }
 

@@ -94,15 +94,27 @@ class CellIOPubThread(IOPubThread):
 
 
 class CellPipe:
-    """The read end of the pipe that stood behind a standard descriptor while one cell ran."""
+    """The pipe that stands behind a standard descriptor while one cell runs, and longer in the children of that cell."""
 
-    def __init__(self, fd, cell, stream):
-        self.fd = fd
-        self.cell = cell
-        self.stream = stream
+    def __init__(self, stream):
+        self.cell = {}
+        self._stream = stream
+        self._read_end, self._write_end = os.pipe()
+        os.set_blocking(self._read_end, False)
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
         self._lock = threading.RLock()
-        os.set_blocking(fd, False)
+        loop = stream.pub_thread.io_loop
+        stream.pub_thread.schedule(
+            functools.partial(loop.add_handler, self._read_end, self._readable, IOLoop.READ)
+        )
+
+    def begin(self, cell, descriptor):
+        self.cell = cell
+        os.dup2(self._write_end, descriptor)
+
+    def end(self):
+        """Lets go of the write end: when no child holds it either, the pipe is over."""
+        os.close(self._write_end)
 
     def drain(self):
         """Takes over what was written so far, that is what a pipe can hold: whoever floods it has to wait for more.
@@ -110,24 +122,24 @@ class CellPipe:
         Returns False when nobody can write any more.
         """
         with self._lock:
-            if self.fd is None:
+            if self._read_end is None:
                 return False
             try:
-                data = os.read(self.fd, PIPE_BYTES)
+                data = os.read(self._read_end, PIPE_BYTES)
             except BlockingIOError:
                 return True
             text = self._decoder.decode(data, final=not data)
             if text:
-                self.stream.write_for(self.cell, text)
+                self._stream.write_for(self.cell, text)
             return bool(data)
 
-    def readable(self, _fd, _events):
+    def _readable(self, _fd, _events):
         if self.drain():
             return
-        self.stream.pub_thread.io_loop.remove_handler(self.fd)
+        self._stream.pub_thread.io_loop.remove_handler(self._read_end)
         with self._lock:
-            os.close(self.fd)
-            self.fd = None
+            os.close(self._read_end)
+            self._read_end = None
 
 
 class CellStream(OutStream):
@@ -142,6 +154,8 @@ class CellStream(OutStream):
         # Reentrant as the other locks here, because a signal handler may print.
         self._pending_lock = threading.RLock()
         self._pipe = None
+        self._next_pipe = None
+        self._old_pipes = []
 
     @property
     def parent_header(self):
@@ -157,15 +171,20 @@ class CellStream(OutStream):
     def fileno(self):
         return self._fd
 
+    def prepare_cell(self):
+        """Does between two cells what they need not wait for."""
+        if self._next_pipe is None:
+            self._next_pipe = CellPipe(self)
+        while self._old_pipes:
+            self._old_pipes.pop().end()
+
     def begin_cell(self, cell):
         """Puts a pipe of the cell's own behind the descriptor. The last one lives on in children that hold it."""
-        read_end, write_end = os.pipe()
-        os.dup2(write_end, self._fd)
-        os.close(write_end)
-        pipe = self._pipe = CellPipe(read_end, cell, self)
-        self.pub_thread.schedule(
-            functools.partial(self._io_loop.add_handler, read_end, pipe.readable, IOLoop.READ)
-        )
+        self.prepare_cell()
+        if self._pipe is not None:
+            self._old_pipes.append(self._pipe)
+        self._pipe, self._next_pipe = self._next_pipe, None
+        self._pipe.begin(cell, self._fd)
 
     def write(self, string):
         if not isinstance(string, str):

@@ -101,7 +101,7 @@ export class KernelHost implements KernelLauncher {
     const { python, env, user, log } = this.#options;
     this.#failure = undefined;
     const host = spawn(python, [HOST_SCRIPT], {
-      env: { ...env, PYTHONUNBUFFERED: "1" },
+      env,
       // Whatever a kernel writes past its captured output goes where the server's log goes.
       stdio: ["pipe", 2, 2, "pipe"],
       ...user,

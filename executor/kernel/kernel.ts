@@ -1,64 +1,49 @@
-import { randomUUID } from "node:crypto";
-import { mkdir, rm } from "node:fs/promises";
-import { join } from "node:path";
 import type { Logger } from "pino";
 import type { CodeInfo, KernelState } from "#contract/executor-api.ts";
-import { CodeLoader } from "./code-loader.ts";
-import { describeExit, type KernelLauncher } from "./kernel-process.ts";
+import { KernelBoot, type KernelBootOptions } from "./kernel-boot.ts";
+import { describeExit } from "./kernel-process.ts";
 import { KernelLifecycle } from "./kernel-state.ts";
-import { LiveKernel, type KernelEnding } from "./live-kernel.ts";
-import type { MemoryGroup } from "./memory.ts";
+import type { KernelEnding, LiveKernel } from "./live-kernel.ts";
+import { WorkingDir } from "./working-dir.ts";
 
-export interface KernelOptions {
-  name: string;
-  launcher: KernelLauncher;
-  runtimeDir: string;
-  /** Undefined for a temporary folder, which is a new one after every restart on request. */
+export interface KernelOptions extends KernelBootOptions {
+  /** Undefined for a temporary folder. */
   workingDir: string | undefined;
-  workspaceFolder: string;
-  codeLoadingTimeoutMs: number;
-  maxOutputBytes: number;
-  memory: MemoryGroup;
-  log: Logger;
 }
 
 /** What a kernel is started for: the first time, on request, or because the one before it was lost. */
-type BootCause = "start" | "restart" | "recovery";
+type StartCause = "start" | "restart" | "recovery";
 
-interface Boot {
-  cause: BootCause;
+/** A start that is going on. */
+interface Start {
+  cause: StartCause;
   ready: Promise<LiveKernel>;
   controller: AbortController;
 }
 
-const START_TIMEOUT_MS = 60_000;
-/** A message that is longer breaks the connection on its channel instead of this process. */
-const MESSAGE_PER_OUTPUT = 8;
-const MIN_MESSAGE_BYTES = 64 * 1024 * 1024;
-/** A kernel that was lost sooner after its start than this, without any code run, is not replaced by itself. */
+/** A kernel that dies sooner after its start than this, without any code run, would do so again and again. */
 const STABLE_MS = 5000;
 
 /** The executor's one kernel, over all its starts. */
 export class Kernel {
   readonly #options: KernelOptions;
+  readonly #log: Logger;
   readonly #lifecycle = new KernelLifecycle();
-  readonly #loader: CodeLoader;
-  #boot: Boot | undefined;
+  readonly #boot: KernelBoot;
+  readonly #workingDir: WorkingDir;
+  #start: Start | undefined;
   #live: LiveKernel | undefined;
   #id: string | null = null;
-  #workingDir: string | undefined;
   #stateLost = false;
-  #unstable = false;
+  #provenAt = 0;
   #restarts = 0;
   #closed = false;
 
   constructor(options: KernelOptions) {
     this.#options = options;
-    this.#loader = new CodeLoader({
-      folder: options.workspaceFolder,
-      timeoutMs: options.codeLoadingTimeoutMs,
-      log: options.log,
-    });
+    this.#log = options.log;
+    this.#boot = new KernelBoot(options);
+    this.#workingDir = new WorkingDir(options.workingDir, options.runtimeDir, options.log);
   }
 
   /** Id of the kernel that runs or starts; it changes with every start. */
@@ -80,7 +65,7 @@ export class Kernel {
   }
 
   get restarting(): boolean {
-    return this.#boot !== undefined && this.#boot.cause !== "start";
+    return this.#start !== undefined && this.#start.cause !== "start";
   }
 
   /** How often the kernel was started again. */
@@ -89,7 +74,7 @@ export class Kernel {
   }
 
   get codeInfo(): CodeInfo {
-    return this.#loader.info;
+    return this.#boot.loader.info;
   }
 
   /** Begins the first start. */
@@ -107,11 +92,12 @@ export class Kernel {
       signal.throwIfAborted();
       if (this.#live !== undefined) return this.#live;
       if (this.#closed) throw new Error("The executor stops");
-      const boot = this.#boot ?? this.#begin("recovery");
+      const start = this.#start ?? this.#begin("recovery");
       try {
-        return await untilAborted(boot.ready, signal);
+        return await untilAborted(start.ready, signal);
       } catch (error) {
-        if (!boot.controller.signal.aborted) throw error;
+        // Another start has taken over: that one counts.
+        if (!start.controller.signal.aborted) throw error;
       }
     }
   }
@@ -126,7 +112,7 @@ export class Kernel {
   /** A cell begins on the kernel. */
   occupy(live: LiveKernel): void {
     if (this.#live !== live) return;
-    this.#unstable = false;
+    this.#provenAt = 0;
     this.#lifecycle.change("busy");
   }
 
@@ -137,7 +123,9 @@ export class Kernel {
 
   /** Starts a clean kernel on request. */
   restart(): "restarting" | "already_restarting" {
-    if (this.#boot !== undefined && this.#boot.cause !== "recovery") return "already_restarting";
+    if (this.#closed || (this.#start !== undefined && this.#start.cause !== "recovery")) {
+      return "already_restarting";
+    }
     this.#stateLost = false;
     this.#begin("restart");
     return "restarting";
@@ -153,18 +141,16 @@ export class Kernel {
   /** Ends the kernel for good. */
   async close(): Promise<void> {
     this.#closed = true;
-    const boot = this.#boot;
-    boot?.controller.abort(new Error("The executor stops"));
+    const start = this.#start;
+    start?.controller.abort(new Error("The executor stops"));
     await this.#live?.end("closed");
-    await boot?.ready.catch(() => {});
+    await start?.ready.catch(() => {});
     await this.#options.launcher.close();
   }
 
-  #begin(cause: BootCause): Boot {
-    const { log } = this.#options;
-    const previousBoot = this.#boot;
-    const previous = this.#live;
-    previousBoot?.controller.abort(new Error("Another start takes over"));
+  #begin(cause: StartCause): Start {
+    const last = { start: this.#start, live: this.#live };
+    last.start?.controller.abort(new Error("Another start takes over"));
     this.#live = undefined;
     if (cause !== "start") {
       this.#restarts += 1;
@@ -172,97 +158,55 @@ export class Kernel {
     }
     const controller = new AbortController();
     const ready = (async () => {
-      await Promise.allSettled([previous?.end("replaced"), previousBoot?.ready]);
+      await Promise.allSettled([last.live?.end("replaced"), last.start?.ready]);
       return await this.#run(cause, controller.signal);
     })();
-    const boot: Boot = { cause, ready, controller };
-    this.#boot = boot;
+    const start: Start = { cause, ready, controller };
+    this.#start = start;
     ready.catch((error: unknown) => {
-      if (this.#boot !== boot) return;
-      this.#boot = undefined;
+      if (this.#start !== start) return;
+      this.#start = undefined;
       if (this.#closed) return;
-      log.error({ err: error }, "the kernel did not start");
+      this.#log.error({ err: error }, "the kernel did not start");
       this.#lifecycle.die(`kernel_start_failed: ${error instanceof Error ? error.message : String(error)}`);
     });
-    return boot;
+    return start;
   }
 
-  async #run(cause: BootCause, signal: AbortSignal): Promise<LiveKernel> {
-    const { log } = this.#options;
+  async #run(cause: StartCause, signal: AbortSignal): Promise<LiveKernel> {
     const begun = performance.now();
-    const workingDir = await this.#prepareWorkingDir(cause);
-    this.#loader.reset();
-    for (;;) {
+    const live = await this.#boot.run({
+      workingDir: await this.#workingDir.prepare({ fresh: cause !== "recovery" }),
+      signal,
+      starting: (id) => (this.#id = id),
+      loading: () => this.#lifecycle.change("loading"),
+      startingAgain: () => this.#lifecycle.change("restarting"),
+    });
+    if (signal.aborted) {
+      await live.end("replaced");
       signal.throwIfAborted();
-      const live = await this.#startOne(workingDir, signal);
-      this.#lifecycle.change("loading");
-      let loaded: boolean;
-      try {
-        loaded = await this.#loader.load(live, { signal });
-      } catch (error) {
-        await live.end("replaced");
-        throw error;
-      }
-      if (!loaded) {
-        // A file took the kernel with it; the next kernel loads the others.
-        await live.end("replaced");
-        this.#lifecycle.change("restarting");
-        continue;
-      }
-      this.#lifecycle.change("idle");
-      this.#live = live;
-      this.#boot = undefined;
-      this.#unstable = true;
-      setTimeout(() => (this.#unstable = this.#live === live ? false : this.#unstable), STABLE_MS).unref();
-      void live.ended.then((ending) => this.#lost(live, ending));
-      log.info({ kernel: live.id, cause, ms: Math.round(performance.now() - begun) }, "kernel ready");
-      return live;
     }
-  }
-
-  async #startOne(workingDir: string, signal: AbortSignal): Promise<LiveKernel> {
-    const { name, launcher, runtimeDir, maxOutputBytes, memory, log } = this.#options;
-    const maxMessageBytes = Math.max(MIN_MESSAGE_BYTES, MESSAGE_PER_OUTPUT * maxOutputBytes);
-    const id = randomUUID();
-    this.#id = id;
-    const timeout = AbortSignal.timeout(START_TIMEOUT_MS);
-    try {
-      return await LiveKernel.start(
-        { id, name, launcher, runtimeDir, workingDir, maxMessageBytes, memory, log },
-        { signal: AbortSignal.any([signal, timeout]) },
-      );
-    } catch (error) {
-      if (!timeout.aborted || signal.aborted) throw error;
-      throw new Error(`The kernel did not answer within ${START_TIMEOUT_MS / 1000} seconds`, {
-        cause: error,
-      });
-    }
-  }
-
-  /** Every tenant begins in an empty folder, unless the executor was given one to use. */
-  async #prepareWorkingDir(cause: BootCause): Promise<string> {
-    if (this.#options.workingDir !== undefined) return this.#options.workingDir;
-    if (this.#workingDir !== undefined && cause === "recovery") return this.#workingDir;
-    if (this.#workingDir !== undefined) {
-      await rm(this.#workingDir, { recursive: true, force: true }).catch((error: unknown) =>
-        this.#options.log.error({ err: error }, "files of the last working directory stay behind"),
-      );
-    }
-    this.#workingDir = join(this.#options.runtimeDir, `work-${this.#restarts}`);
-    await mkdir(this.#workingDir, { mode: 0o770 });
-    return this.#workingDir;
+    this.#lifecycle.change("idle");
+    this.#live = live;
+    this.#start = undefined;
+    this.#provenAt = performance.now() + STABLE_MS;
+    void live.ended.then((ending) => this.#lost(live, ending));
+    const ms = Math.round(performance.now() - begun);
+    this.#log.info({ kernel: live.id, cause, ms }, "kernel ready");
+    return live;
   }
 
   #lost(live: LiveKernel, ending: KernelEnding): void {
-    if (this.#live !== live || ending.cause !== "died") return;
+    if (this.#closed || this.#live !== live || ending.cause !== "died") return;
     const how = ending.oomKilled ? "killed by the memory limit" : describeExit(ending.exit);
-    this.#options.log.warn({ kernel: live.id, how }, "the kernel died");
+    this.#log.warn({ kernel: live.id, how }, "the kernel died");
     this.#stateLost = true;
-    if (this.#unstable) {
+    if (performance.now() >= this.#provenAt) {
+      this.#begin("recovery");
+    } else {
+      // Nothing ran on it: the next execution tries again, not this.
       this.#live = undefined;
       this.#lifecycle.die(`kernel_died: ${how}, soon after its start`);
-    } else {
-      this.#begin("recovery");
     }
   }
 }

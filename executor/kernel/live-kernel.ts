@@ -3,9 +3,16 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { KernelMessage } from "@jupyterlab/services";
 import { KernelConnection } from "@jupyterlab/services/lib/kernel/default.js";
+import { createMessage } from "@jupyterlab/services/lib/kernel/messages.js";
 import type { Logger } from "pino";
 import { writeConnectionFile } from "./connection-file.ts";
-import { signalGroup, type KernelExit, type KernelLauncher, type KernelProcess } from "./kernel-process.ts";
+import {
+  describeExit,
+  signalGroup,
+  type KernelExit,
+  type KernelLauncher,
+  type KernelProcess,
+} from "./kernel-process.ts";
 import type { MemoryGroup } from "./memory.ts";
 import { ZmqTransport } from "./zmq-transport.ts";
 
@@ -26,11 +33,23 @@ export interface LiveKernelOptions {
   /** Folder that the kernel's own folder is made in. */
   runtimeDir: string;
   workingDir: string;
-  maxMessageBytes: number;
+  maxOutputBytes: number;
   memory: MemoryGroup;
   log: Logger;
 }
 
+/** The kernel's process ended before the kernel answered. */
+export class StartError extends Error {
+  override readonly name = "StartError";
+
+  constructor(exit: KernelExit) {
+    super(`The kernel ended while it started: ${describeExit(exit)}, see the executor's log`);
+  }
+}
+
+/** A message that is longer breaks the connection on its channel instead of this process. */
+const MESSAGE_PER_OUTPUT = 8;
+const MIN_MESSAGE_BYTES = 64 * 1024 * 1024;
 const KILL_BUDGET_MS = 5000;
 /** After its reply, the end of a cell's output may be this late before it counts as lost. */
 const IDLE_AFTER_REPLY_MS = 1000;
@@ -85,9 +104,10 @@ export class LiveKernel {
     try {
       const { info, file } = await writeConnectionFile(dir, launcher.transport, name);
       started = await launcher.start({ id, connectionFile: file, workingDir: options.workingDir });
-      transport = new ZmqTransport(info, { maxMessageBytes: options.maxMessageBytes, log });
+      const maxMessageBytes = Math.max(MIN_MESSAGE_BYTES, MESSAGE_PER_OUTPUT * options.maxOutputBytes);
+      transport = new ZmqTransport(info, { maxMessageBytes, log });
       const early = new AbortController();
-      void started.exited.then(() => early.abort(new Error("The kernel ended while it started")));
+      void started.exited.then((exit) => early.abort(new StartError(exit)));
       await transport.connect({ signal: AbortSignal.any([signal, early.signal]) });
       const connection = new KernelConnection({
         model: { id, name },
@@ -135,7 +155,11 @@ export class LiveKernel {
 
   /** Interrupts the running cell, in the way that the kernel's spec names. */
   interrupt(): void {
-    if (this.#options.launcher.interruptMode === "signal") signalGroup(this.#process.pid, "SIGINT");
+    if (this.#options.launcher.interruptMode === "signal") {
+      signalGroup(this.#process.pid, "SIGINT");
+    } else if (!this.#connection.isDisposed) {
+      this.#connection.sendControlMessage(interruptRequest(this.#connection.clientId));
+    }
   }
 
   /** Ends the kernel with everything in its process group; resolves when it is gone. */
@@ -184,6 +208,15 @@ export class LiveKernel {
     if (message.header.msg_type === "status") return;
     this.#options.log.trace({ type: message.header.msg_type }, "iopub");
   }
+}
+
+function interruptRequest(session: string): KernelMessage.IInterruptRequestMsg {
+  return createMessage<KernelMessage.IInterruptRequestMsg>({
+    msgType: "interrupt_request",
+    channel: "control",
+    session,
+    content: {},
+  });
 }
 
 function asksToExit(reply: ExecuteReply): boolean {

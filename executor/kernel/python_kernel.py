@@ -55,6 +55,11 @@ class CellKernel(IPythonKernel):
             self._stdout.begin_cell(cell)
             self._stderr.begin_cell(cell)
 
+    async def dispatch_shell(self, msg):
+        await super().dispatch_shell(msg)
+        self._stdout.prepare_cell()
+        self._stderr.prepare_cell()
+
     def pre_handler_hook(self):
         pass
 
