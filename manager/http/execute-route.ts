@@ -1,11 +1,10 @@
 import type { Context } from "hono";
-import { invalidRequest, ServiceError } from "#contract/errors.ts";
 import { encodeEvent, streamFormatOf, type ExecutionEvent, type StreamFormat } from "#contract/events.ts";
-import { executeRequestSchema } from "#contract/execution.ts";
 import { runExecution, streamExecution, type ExecutionRequest } from "#manager/executions/run-execution.ts";
 import type { Manager } from "#manager/manager.ts";
 import { parseSessionRef } from "#manager/sessions/session-ref.ts";
 import type { AppEnv } from "./app-env.ts";
+import { readExecuteBody } from "./execute-body.ts";
 
 /** `POST /session/{ref}/execute`: JSON, NDJSON or server-sent events, as `Accept` asks. */
 export async function executeRoute(
@@ -26,31 +25,6 @@ export async function executeRoute(
   }
   const reply = await session.enqueue(signal, () => runExecution(request));
   return c.body(reply, 200, { "content-type": "application/json" });
-}
-
-/** The JSON text of a valid execute request: the body as it came, or made of the code that a text body is. */
-async function readExecuteBody(c: Context): Promise<string> {
-  const contentType = c.req.header("content-type")?.split(";")[0]?.trim().toLowerCase() ?? "";
-  const text = await c.req.text();
-  if (contentType === "text/plain" || contentType === "text/x-python") return JSON.stringify({ code: text });
-  if (contentType !== "application/json") {
-    const given = contentType === "" ? "No Content-Type" : `Content-Type ${contentType}`;
-    throw new ServiceError("unsupported_media_type", `${given} is not supported here`);
-  }
-  const parsed = executeRequestSchema.safeParse(parseBody(text));
-  if (!parsed.success) throw invalidRequest(parsed.error, "body");
-  return text;
-}
-
-function parseBody(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch (error) {
-    const message = error instanceof Error ? error.message : String(error);
-    throw new ServiceError("malformed_json", [{ loc: ["body"], msg: `not JSON: ${message}` }], {
-      cause: error,
-    });
-  }
 }
 
 /** Waits for the first event, so that a refusal still becomes a status instead of a broken stream. */

@@ -105,6 +105,18 @@ export function describeAcceptance(fleet: () => FleetUnderTest): void {
       expect((await run("mine", { ref: "1" })).outputs).toMatchObject([{ name: "NameError" }]);
     });
 
+    test("code with raw line ends between the quotes of a JSON string is taken, as typed into a shell", async () => {
+      const reply = await fetch(`${fleet().url}/session/0/execute`, {
+        method: "POST",
+        headers: { "content-type": "application/json" },
+        body: `{"code": "
+if True:
+\tprint(f\\"{6 * 7}\\")
+"}`,
+      });
+      expect(await reply.json()).toMatchObject({ outputs: [{ text: "42\n" }] });
+    });
+
     test("text bodies are the code itself", async () => {
       const reply = await fetch(`${fleet().url}/session/0/execute`, {
         method: "POST",

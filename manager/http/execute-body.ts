@@ -1,0 +1,58 @@
+import type { Context } from "hono";
+import { invalidRequest, ServiceError } from "#contract/errors.ts";
+import { executeRequestSchema } from "#contract/execution.ts";
+
+/**
+ * The JSON text of a valid execute request: the body as it came, or made of the code that a text body is.
+ *
+ * @throws {ServiceError} `unsupported_media_type`, `malformed_json`, `invalid_request`
+ */
+export async function readExecuteBody(c: Context): Promise<string> {
+  const contentType = c.req.header("content-type")?.split(";")[0]?.trim().toLowerCase() ?? "";
+  const text = await c.req.text();
+  if (contentType === "text/plain" || contentType === "text/x-python") return JSON.stringify({ code: text });
+  if (contentType !== "application/json") {
+    const given = contentType === "" ? "No Content-Type" : `Content-Type ${contentType}`;
+    throw new ServiceError("unsupported_media_type", `${given} is not supported here`);
+  }
+  const { value, json } = parseBody(text);
+  const parsed = executeRequestSchema.safeParse(value);
+  if (!parsed.success) throw invalidRequest(parsed.error, "body");
+  return json;
+}
+
+/**
+ * Code that is typed into a shell between the quotes of a JSON string has line ends and tabs in it, which JSON wants
+ * escaped. What they mean is plain, so they are taken.
+ */
+function parseBody(text: string): { value: unknown; json: string } {
+  try {
+    return { value: JSON.parse(text), json: text };
+  } catch (error) {
+    const json = escapeControls(text);
+    try {
+      return { value: JSON.parse(json), json };
+    } catch {
+      const message = error instanceof Error ? error.message : String(error);
+      const issues = [{ loc: ["body"], msg: `not JSON: ${message}` }];
+      throw new ServiceError("malformed_json", issues, { cause: error });
+    }
+  }
+}
+
+/** Escapes control characters inside of string literals; outside of them they are white space. */
+function escapeControls(text: string): string {
+  let escaped = "";
+  let copied = 0;
+  let inString = false;
+  for (let index = 0; index < text.length; index += 1) {
+    const char = text.charAt(index);
+    if (char === '"') inString = !inString;
+    else if (inString && char === "\\") index += 1;
+    else if (inString && char < " ") {
+      escaped += text.slice(copied, index) + JSON.stringify(char).slice(1, -1);
+      copied = index + 1;
+    }
+  }
+  return escaped + text.slice(copied);
+}
