@@ -14,7 +14,7 @@ export type ExecutorState =
 
 /** Which state may follow which. An executor becomes free only from states in which it is known to be clean. */
 export const EXECUTOR_TRANSITIONS = {
-  starting: ["free", "resetting", "unhealthy"],
+  starting: ["starting", "free", "resetting", "unhealthy"],
   free: ["allocated", "unhealthy", "starting"],
   allocated: ["resetting", "unhealthy"],
   resetting: ["free", "unhealthy"],

@@ -74,7 +74,7 @@ class Prober {
       case "starting":
       case "unhealthy": {
         const { ready, reason } = await client.ready(bounded());
-        if (!ready) return this.#notReady(reason);
+        if (!ready) return this.#notReady(reason ?? "it gives no reason");
         this.#executor.bootId = boot_id;
         await this.#readWarnings(bounded());
         return this.#recovered(fresh, (await client.executions(bounded())) === 0);
@@ -109,11 +109,16 @@ class Prober {
       info?.failed.map(({ file, error }) => `mounted file ${file} failed: ${error}`) ?? [];
   }
 
-  #notReady(reason: string | undefined): void {
-    if (this.#executor.state.name !== "starting") return;
-    if (performance.now() - this.#startedAt < this.#settings.startTimeoutMs) return;
-    const text = `not ready after ${this.#settings.startTimeoutMs / 1000} s: ${reason ?? "no reason given"}`;
-    this.#fleet.markLost(this.#executor.number, text);
+  /** An executor that is not ready yet says why in its state; one that starts for too long has failed. */
+  #notReady(reason: string): void {
+    const { state } = this.#executor;
+    if (state.name !== "starting" && state.name !== "unhealthy") return;
+    const seconds = this.#settings.startTimeoutMs / 1000;
+    if (state.name === "starting" && performance.now() - this.#startedAt >= this.#settings.startTimeoutMs) {
+      this.#fleet.markLost(this.#executor.number, `not ready after ${seconds} s: ${reason}`);
+    } else if (state.reason !== reason) {
+      this.#fleet.changeState(this.#executor, { ...state, reason });
+    }
   }
 
   #fail(error: unknown, signal: AbortSignal): void {

@@ -1,10 +1,18 @@
 import { ServiceError } from "#contract/errors.ts";
 import type { Executor } from "#manager/fleet/executor.ts";
 
-interface Waiter<T> {
+/** What a client waits for. */
+export interface Wish<T> {
   matches: (executor: Executor) => boolean;
+  /** Claims the executor. */
   take: (executor: Executor) => T;
+  /** Whether what another client took of a matching executor serves this one too. */
+  shares?: boolean;
+}
+
+interface Waiter<T> extends Wish<T> {
   resolve: (taken: T) => void;
+  reject: (reason: unknown) => void;
 }
 
 /** Clients that wait for an executor, first come first served among those that an executor suits. */
@@ -24,16 +32,16 @@ export class AllocationQueue<T> {
    * Waits for an executor that matches. `take` claims it in the same step in which it is offered, so that one that
    * was offered cannot be claimed twice. A waiter whose signal aborts leaves the queue and is offered nothing more.
    *
-   * @throws {ServiceError} `too_many_waiting`; or the signal's reason
+   * @throws {ServiceError} `too_many_waiting`, or what {@link refuse} gives; or the signal's reason
    */
-  wait(matches: Waiter<T>["matches"], take: Waiter<T>["take"], signal: AbortSignal): Promise<T> {
+  wait(wish: Wish<T>, signal: AbortSignal): Promise<T> {
     signal.throwIfAborted();
     if (this.#waiters.size >= this.#maxWaiting) {
       const detail = `${this.#waiters.size} clients wait for an executor already`;
       throw new ServiceError("too_many_waiting", detail, { retryAfter: 1 });
     }
     const { promise, resolve, reject } = Promise.withResolvers<T>();
-    const waiter: Waiter<T> = { matches, take, resolve };
+    const waiter: Waiter<T> = { ...wish, resolve, reject };
     const abort = () => {
       this.#waiters.delete(waiter);
       reject(signal.reason);
@@ -43,11 +51,24 @@ export class AllocationQueue<T> {
     return promise.finally(() => signal.removeEventListener("abort", abort));
   }
 
-  /** Gives a free executor to the first waiter that it suits, if there is one. */
+  /** Gives a free executor to the first waiter that it suits, if there is one, and to those who share it. */
   offer(executor: Executor): void {
     const waiter = this.#waiters.values().find(({ matches }) => matches(executor));
     if (!waiter) return;
     this.#waiters.delete(waiter);
-    waiter.resolve(waiter.take(executor));
+    const taken = waiter.take(executor);
+    waiter.resolve(taken);
+    for (const sharer of this.#sharersOf(executor)) sharer.resolve(taken);
+  }
+
+  /** Sends away those who wait for this very executor. */
+  refuse(executor: Executor, reason: ServiceError): void {
+    for (const sharer of this.#sharersOf(executor)) sharer.reject(reason);
+  }
+
+  #sharersOf(executor: Executor): Waiter<T>[] {
+    const sharers = [...this.#waiters].filter(({ shares, matches }) => shares === true && matches(executor));
+    for (const sharer of sharers) this.#waiters.delete(sharer);
+    return sharers;
   }
 }

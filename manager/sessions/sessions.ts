@@ -3,7 +3,7 @@ import { ServiceError } from "#contract/errors.ts";
 import { sessionOf, type Executor } from "#manager/fleet/executor.ts";
 import type { Fleet } from "#manager/fleet/fleet.ts";
 import { resetExecutor } from "#manager/fleet/reset.ts";
-import { AllocationQueue } from "./allocation-queue.ts";
+import { AllocationQueue, type Wish } from "./allocation-queue.ts";
 import { Session, sessionEnded } from "./session.ts";
 import { parseSessionRef, type SessionRef } from "./session-ref.ts";
 
@@ -49,6 +49,7 @@ export class Sessions {
         );
       }
       if (executor.state.name === "free") this.#queue.offer(executor);
+      if (executor.state.name === "unhealthy") this.#queue.refuse(executor, unavailable(executor));
     });
   }
 
@@ -68,7 +69,8 @@ export class Sessions {
     if (type !== undefined && !this.#fleet.types.includes(type)) {
       throw new ServiceError("unknown_type", `Unknown container type: ${type}`);
     }
-    const session = await this.#claim((executor) => type === undefined || executor.type === type, options);
+    const matches = (executor: Executor) => type === undefined || executor.type === type;
+    const session = await this.#claim({ matches }, options);
     if (session) return session;
     const what = type === undefined ? "executor" : `executor of type ${type}`;
     throw new ServiceError("no_executor_free", `No ${what} is free`, { retryAfter: 1 });
@@ -99,12 +101,11 @@ export class Sessions {
     if (this.#settings.allocation === "strict") {
       throw new ServiceError("not_allocated", `Container ${executor.number} is not allocated or invalid`);
     }
-    const opened = await this.#claim((candidate) => candidate === executor, {
-      waitMs: this.#settings.startWaitMs,
-      signal,
-    });
+    const opened = await this.#claim(
+      { matches: (candidate) => candidate === executor, shares: true },
+      { waitMs: this.#settings.startWaitMs, signal },
+    );
     if (opened) return { executor, session: opened };
-    assertAvailable(executor);
     throw new ServiceError("executor_unavailable", `Container ${executor.number} is ${executor.state.name}`, {
       retryAfter: 1,
     });
@@ -183,20 +184,17 @@ export class Sessions {
 
   /** A session on a matching executor, or undefined when none came free in time. */
   async #claim(
-    matches: (executor: Executor) => boolean,
+    wish: Omit<Wish<Session>, "take">,
     { waitMs, signal }: { waitMs: number; signal: AbortSignal },
   ): Promise<Session | undefined> {
     signal.throwIfAborted();
-    const free = this.#fleet.oldestFree(matches);
+    const free = this.#fleet.oldestFree(wish.matches);
     if (free) return this.#openOn(free);
     if (waitMs <= 0) return undefined;
     const timeout = AbortSignal.timeout(waitMs);
     try {
-      return await this.#queue.wait(
-        matches,
-        (executor) => this.#openOn(executor),
-        AbortSignal.any([timeout, signal]),
-      );
+      const take = (executor: Executor) => this.#openOn(executor);
+      return await this.#queue.wait({ ...wish, take }, AbortSignal.any([timeout, signal]));
     } catch (error) {
       if (timeout.aborted && !signal.aborted) return undefined;
       throw error;
@@ -226,7 +224,10 @@ export class Sessions {
 
 /** @throws {ServiceError} `executor_unavailable` */
 export function assertAvailable(executor: Executor): void {
-  if (executor.state.name !== "unhealthy") return;
-  const detail = `Container ${executor.number} is not available`;
-  throw new ServiceError("executor_unavailable", detail, { cause: new Error(executor.state.reason) });
+  if (executor.state.name === "unhealthy") throw unavailable(executor);
+}
+
+function unavailable({ number, state }: Executor): ServiceError {
+  const cause = "reason" in state ? new Error(state.reason) : undefined;
+  return new ServiceError("executor_unavailable", `Container ${number} is not available`, { cause });
 }

@@ -19,7 +19,7 @@ describe("the transition table", () => {
   test("allows these steps and no others", () => {
     const lines = names.map((from) => `${from} -> ${names.filter((to) => isAllowed(from, to)).join(", ")}`);
     expect(lines).toEqual([
-      "starting -> free, resetting, unhealthy",
+      "starting -> starting, free, resetting, unhealthy",
       "free -> starting, allocated, unhealthy",
       "allocated -> resetting, unhealthy",
       "resetting -> free, unhealthy",
