@@ -1,6 +1,4 @@
-"""Utility code to mount: its functions are there in every session."""
-
-
+# Mounted, these functions are there in every session without an import.
 def process_list(data):
     return [x * 2 for x in data if x > 0]
 

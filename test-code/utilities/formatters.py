@@ -1,6 +1,4 @@
-"""Utility code to mount: its functions are there in every session."""
-
-
+# A second file of the same folder: its prints go to the executor's log.
 def format_currency(amount):
     return f"${amount:,.2f}"
 
