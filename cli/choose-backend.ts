@@ -7,6 +7,9 @@ import { CliError } from "./cli-error.ts";
 import type { FleetPlan } from "./fleet-plan.ts";
 import { makeProcessBackend } from "./process-fleet.ts";
 
+/** Steps of an image's build hold whole scripts. */
+const PROGRESS_WIDTH = 100;
+
 /**
  * The backend that the user wants; with `auto`, Docker where an engine answers, else processes.
  *
@@ -36,13 +39,14 @@ export async function chooseBackend(
     );
   }
   const { spec, projectDir, dataDir, submissionDirectories, reporter } = plan;
+  const MAX_EXECUTION_TIMEOUT = String(spec.maxExecutionTimeout);
   return new DockerBackend(
     {
-      spec,
+      spec: { ...spec, environment: { ...spec.environment, MAX_EXECUTION_TIMEOUT } },
       projectDir,
       dataDir: dataDir.path,
       secret: await dataDir.secret(),
-      onProgress: reporter.say,
+      onProgress: (line) => reporter.say(line.replaceAll(/\s+/g, " ").slice(0, PROGRESS_WIDTH)),
       ...(submissionDirectories === undefined ? {} : { submissionDirectories }),
     },
     engine,

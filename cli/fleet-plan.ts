@@ -1,4 +1,4 @@
-import { mkdir } from "node:fs/promises";
+import { chmod, mkdir } from "node:fs/promises";
 import { submissionDirectory } from "#compose/executor-link.ts";
 import { plannedExecutors, type FleetSpec } from "#compose/fleet-spec.ts";
 import type { CliContext } from "./cli-context.ts";
@@ -18,11 +18,17 @@ export interface FleetPlan {
   signal: AbortSignal;
 }
 
-/** Makes the submission directories that a spec asks for. User code may run as another user: they are open to all. */
+/**
+ * Makes the submission directories that a spec asks for. User code may run as another user: they are open to all,
+ * inside a parent that is not. What is there already is left as it is.
+ */
 export async function makeSubmissionDirectories(spec: FleetSpec): Promise<string[] | undefined> {
   const parent = spec.submissionsDirectory;
   if (parent === undefined) return undefined;
+  await mkdir(parent, { recursive: true, mode: 0o700 });
   const directories = plannedExecutors(spec).map(({ number }) => submissionDirectory(parent, number));
-  for (const directory of directories) await mkdir(directory, { recursive: true });
+  for (const directory of directories) {
+    if ((await mkdir(directory, { recursive: true })) !== undefined) await chmod(directory, 0o777);
+  }
   return directories;
 }

@@ -5,6 +5,7 @@ import type { Backend } from "#manager/fleet/backend.ts";
 import { ProcessBackend } from "#manager/fleet/process-backend.ts";
 import { CliError } from "./cli-error.ts";
 import type { Environment } from "./cli-context.ts";
+import { makeDenoKernel } from "./deno-kernel.ts";
 import type { FleetPlan } from "./fleet-plan.ts";
 import { ensurePythonEnvironment } from "./python-environment.ts";
 import { pythonSources } from "./python-install.ts";
@@ -41,7 +42,8 @@ export async function makeProcessBackend(plan: FleetPlan, log: Logger): Promise<
 }
 
 /** The variables that tell an executor of that type which kernel to run. */
-async function kernelOf(type: string, { projectDir, context, reporter, signal }: FleetPlan) {
+async function kernelOf(type: string, plan: FleetPlan): Promise<Record<string, string>> {
+  const { projectDir, dataDir, context, reporter, signal } = plan;
   switch (type) {
     case "python": {
       const python = await ensurePythonEnvironment({
@@ -52,6 +54,10 @@ async function kernelOf(type: string, { projectDir, context, reporter, signal }:
         signal,
       });
       return { KERNEL_PYTHON: python };
+    }
+    case "typescript": {
+      const jupyterDir = join(dataDir.path, "jupyter");
+      return await makeDenoKernel({ projectDir, jupyterDir, path: context.env["PATH"] });
     }
     default:
       throw new CliError(`type ${type} is made from an image, which needs Docker: use --backend docker`);

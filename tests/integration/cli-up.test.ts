@@ -14,11 +14,15 @@ beforeEach(async () => {
   onTestFinished(() => fleet[Symbol.asyncDispose]());
 });
 
-async function expectNothingLeft(pids: readonly number[]): Promise<void> {
+async function untilAllEnded(pids: readonly number[]): Promise<void> {
   await until("every process of the fleet has ended", async () => {
     const alive = await Promise.all(pids.map(runs));
     return alive.includes(true) ? undefined : true;
   });
+}
+
+async function expectNothingLeft(pids: readonly number[]): Promise<void> {
+  await untilAllEnded(pids);
   expect(await fleet.temporaryFiles()).toEqual([]);
 }
 
@@ -29,7 +33,9 @@ describe("a fleet in the foreground", () => {
     await writeFile(join(code, "greetings.py"), "def greet(name):\n    return f'Hello, {name}!'\n");
     await writeFile(join(code, "broken.py"), "1 / 0\n");
     const submissions = join(fleet.folder, "submissions");
-    const { command, url } = await fleet.up(["-m", code, "-s", submissions, "-e", "COLOUR=blue"]);
+    const { command, url } = await fleet.up(["-m", code, "-s", submissions, "-e", "COLOUR=blue"], {
+      FLEET_API_KEY: "not for user code",
+    });
 
     await using client = new FleetClient({ url });
     const first = await client.execute(0, { code: "x = 42\nprint(x)" });
@@ -38,9 +44,10 @@ describe("a fleet in the foreground", () => {
     expect(second.outputs).toEqual([{ type: "result", data: { "text/plain": "43" } }]);
     expect((await client.execute(1, { code: "x" })).outcome).toBe("error");
 
-    const names = "import os; print(greet(os.environ['COLOUR'])); print(os.environ['SUBMISSION_DIR'])";
+    const names =
+      "import os; e = os.environ; print(greet(e['COLOUR']), e['SUBMISSION_DIR'], e.get('FLEET_API_KEY'))";
     const { outputs } = await client.execute(1, { code: names });
-    const text = `Hello, blue!\n${join(submissions, "container_001")}\n`;
+    const text = `Hello, blue! ${join(submissions, "container_001")} None\n`;
     expect(outputs).toEqual([{ type: "stream", name: "stdout", text }]);
     expect(command.stderr).toContain("warning: mounted file broken.py failed: ZeroDivisionError");
     expect(command.stderr).toContain("warning: Executors run as plain processes");
@@ -68,14 +75,29 @@ describe("a fleet in the foreground", () => {
     await expectNothingLeft(pids);
   });
 
+  test("a second Ctrl-C does not wait for what runs, and its executors end with it", async () => {
+    const { command, url } = await fleet.up(["-n", "1"]);
+    const pids = await descendantsOf(command.pid);
+    await using client = new FleetClient({ url });
+    const begun = Promise.withResolvers<void>();
+    const running = (async () => {
+      const code = "print(1, flush=True)\nwhile True: pass";
+      for await (const { type } of client.stream(0, { code })) if (type === "output") begun.resolve();
+    })();
+    await Promise.race([begun.promise, running]);
+    const [end] = await Promise.all([
+      command.interruptUntilEnded(),
+      expect(running).rejects.toThrow("the connection to"),
+    ]);
+    expect(end).toMatchObject({ exitCode: null, signal: "SIGINT" });
+    await untilAllEnded(pids);
+  });
+
   test("its executors end with it when it is killed", async () => {
     const { command } = await fleet.up(["-n", "1"]);
     const pids = await descendantsOf(command.pid);
     process.kill(command.pid, "SIGKILL");
-    await until("every executor has ended", async () => {
-      const alive = await Promise.all(pids.map(runs));
-      return alive.includes(true) ? undefined : true;
-    });
+    await untilAllEnded(pids);
     expect((await fleet.run(["down"])).stdout).toContain("no fleet runs in");
   });
 

@@ -49,7 +49,7 @@ export class RunningCommand {
       () => {
         const match = pattern.exec(this.stdout);
         if (match) return match;
-        if (this.#child.exitCode !== null || this.#child.signalCode !== null)
+        if (this.#hasEnded)
           throw new Error(`the command ended without printing ${pattern}:\n${this.stdout}${this.stderr}`);
         return undefined;
       },
@@ -60,6 +60,21 @@ export class RunningCommand {
   /** Reads no more of its standard output, as a reader does that has seen enough. */
   stopReading(): void {
     this.#child.stdout.destroy();
+  }
+
+  /** Presses Ctrl-C again and again until the command has ended. */
+  async interruptUntilEnded(): Promise<CommandEnd> {
+    const { promise, resolve } = Promise.withResolvers<undefined>();
+    const again = setInterval(() => {
+      if (this.#hasEnded) resolve(undefined);
+      else this.signalGroup("SIGINT");
+    }, 50);
+    await promise.finally(() => clearInterval(again));
+    return await this.ended;
+  }
+
+  get #hasEnded(): boolean {
+    return this.#child.exitCode !== null || this.#child.signalCode !== null;
   }
 
   /** Ends what is left of the command itself, if anything is. */
@@ -107,8 +122,11 @@ export class FleetCommands implements AsyncDisposable {
   }
 
   /** `fleet up` with executors as processes, on any free port. Resolves to it and its URL when it is ready. */
-  async up(args: readonly string[] = []): Promise<{ command: RunningCommand; url: string }> {
-    const command = this.start(["up", "--backend", "process", "--port", "0", ...args]);
+  async up(
+    args: readonly string[] = [],
+    env: NodeJS.ProcessEnv = {},
+  ): Promise<{ command: RunningCommand; url: string }> {
+    const command = this.start(["up", "--backend", "process", "--port", "0", ...args], env);
     const [, url = ""] = await command.printed(/^ready after .*: (http:.*)$/m);
     return { command, url };
   }
