@@ -61,7 +61,7 @@ async function serveFleet(
   const backend = await chooseBackend(flags.backend, plan, log);
   if (backend.name === "process") warnOfUnenforced(flags);
   reporter.say(`starting ${namesOf(spec)}`);
-  const manager = cleanup.use(await start(settings, backend, log));
+  const manager = cleanup.use(await start(settings, backend, { log, signal }));
   const url = reachableUrl(manager.url);
   await dataDir.writeState({ pid: process.pid, backend: backend.name, url });
   for (const warning of backend.warnings) reporter.warn(`warning: ${warning}`);
@@ -72,10 +72,15 @@ async function serveFleet(
   if (!signal.aborted) await once(signal, "abort");
 }
 
-async function start(settings: ManagerSettings, backend: Backend, log: Logger): Promise<RunningManager> {
+async function start(
+  settings: ManagerSettings,
+  backend: Backend,
+  { log, signal }: { log: Logger; signal: AbortSignal },
+): Promise<RunningManager> {
   try {
-    return await startManager(settings, backend, log);
+    return await startManager(settings, backend, log, { signal });
   } catch (error) {
+    signal.throwIfAborted();
     throw listenError(error, settings) ?? error;
   }
 }

@@ -28,6 +28,7 @@ const CLOSE_BUDGET_MS = 3_000;
 
 /**
  * Starts the executors and serves the API. Resolves as soon as it listens; executors may still be starting.
+ * `signal` gives up a start that takes long, such as the build of an image.
  *
  * @throws {Error} when the backend cannot start or the port is taken; nothing is left behind then.
  */
@@ -35,6 +36,7 @@ export async function startManager(
   settings: ManagerSettings,
   backend: Backend,
   log: Logger,
+  { signal }: { signal?: AbortSignal } = {},
 ): Promise<RunningManager> {
   await using cleanup = new AsyncDisposableStack();
   const probeSettings = { ...DEFAULT_PROBE_SETTINGS, ...settings.probe };
@@ -49,7 +51,8 @@ export async function startManager(
   const url = await listen(server, settings);
   cleanup.defer(() => close(server));
 
-  fleet.add(await backend.start((number, reason) => fleet.markLost(number, reason), stop.signal));
+  const starting = signal === undefined ? stop.signal : AbortSignal.any([signal, stop.signal]);
+  fleet.add(await backend.start((number, reason) => fleet.markLost(number, reason), starting));
   const probing = probeFleet(fleet, probeSettings, stop.signal);
   const reaper = setInterval(() => sessions.reapIdle(Date.now()), REAP_INTERVAL_MS);
   cleanup.defer(async () => {

@@ -62,11 +62,15 @@ export class DockerBackend implements Backend {
     this.#log = log;
   }
 
-  async start(onLost: (number: ExecutorNumber, reason: string) => void): Promise<ExecutorSpec[]> {
+  async start(
+    onLost: (number: ExecutorNumber, reason: string) => void,
+    signal: AbortSignal,
+  ): Promise<ExecutorSpec[]> {
     const { spec, dataDir } = this.#settings;
     this.#endpoints = await Endpoints.choose(this.#engine, { fleetId: spec.name, dataDir });
     this.warnings.push(...this.#endpoints.warnings);
-    const images = await this.#images();
+    const images = await this.#images(signal);
+    signal.throwIfAborted();
     this.#desired = await Promise.all(
       plannedExecutors(spec).map((planned) => this.#describe(planned, images)),
     );
@@ -90,11 +94,11 @@ export class DockerBackend implements Backend {
   }
 
   /** The image of each type. Builds run one after the other: each has all cores. */
-  async #images(): Promise<Map<string, string>> {
+  async #images(signal: AbortSignal): Promise<Map<string, string>> {
     const { spec, projectDir, onProgress } = this.#settings;
     const images = new Map<string, string>();
     for (const { type, image } of spec.types) {
-      images.set(type, image ?? (await ensureImage(this.#engine, projectDir, type, onProgress)));
+      images.set(type, image ?? (await ensureImage(this.#engine, projectDir, type, { onProgress, signal })));
     }
     return images;
   }

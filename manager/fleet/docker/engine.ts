@@ -75,12 +75,13 @@ export class Engine {
    */
   async buildImage(
     build: { context: string; files: string[]; dockerfile: string; target: string; tag: string },
-    onLine: (line: string) => void,
+    { onLine, signal }: { onLine: (line: string) => void; signal: AbortSignal },
   ): Promise<void> {
     const { context, files, dockerfile, target, tag } = build;
     // Packed here, since dockerode reads a .dockerignore that lets files back in as one that shuts everything out.
     const pack = tar.pack(context, { entries: files, ignore: (path) => path.endsWith("__pycache__") });
-    const stream = await this.#docker.buildImage(Readable.from(pack), { dockerfile, target, t: tag });
+    const options = { dockerfile, target, t: tag, forcerm: true };
+    const stream = await this.#docker.buildImage(Readable.from(pack), { ...options, abortSignal: signal });
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     this.#docker.modem.followProgress(
       stream,

@@ -32,7 +32,7 @@ export async function ensureImage(
   engine: Engine,
   projectDir: string,
   type: string,
-  onProgress: (line: string) => void,
+  { onProgress, signal }: { onProgress: (line: string) => void; signal: AbortSignal },
 ): Promise<string> {
   const builtIn = builtInType(type);
   if (!builtIn) throw new Error(`there is no image for type ${type}: map it, as in ${type}=image:tag`);
@@ -41,9 +41,10 @@ export async function ensureImage(
   onProgress(`building image ${tag}, once; this takes a minute or two`);
   const { target } = builtIn;
   const build = { context: projectDir, files: BUILD_FILES, dockerfile: "Dockerfile.executor", target, tag };
-  await engine.buildImage(build, (line) => {
+  const onLine = (line: string) => {
     if (line.startsWith("Step ")) onProgress(line);
-  });
+  };
+  await engine.buildImage(build, { onLine, signal });
   return tag;
 }
 
