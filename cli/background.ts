@@ -44,5 +44,5 @@ export async function startInBackground(context: CliContext, dataDir: DataDir): 
   }
   if (child.connected) child.disconnect();
   child.unref();
-  reporter.say(`it runs in the background (pid ${child.pid}): "fleet down" ends it`);
+  reporter.say(`it runs in the background (pid ${child.pid}); to end it: ${context.commandLine("down")}`);
 }

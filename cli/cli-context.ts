@@ -21,6 +21,11 @@ export class CliContext {
     return join(dirname(this.mainFile), "..");
   }
 
+  /** How the user types another `fleet` command: under npm it is not on PATH. */
+  commandLine(command: string): string {
+    return this.env["npm_lifecycle_event"] === undefined ? `fleet ${command}` : `npm run fleet -- ${command}`;
+  }
+
   /** Command line that starts another of the project's programs the way this one was started. */
   get executorCommand(): readonly string[] {
     const fromSource = this.mainFile.endsWith(".ts");

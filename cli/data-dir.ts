@@ -80,7 +80,7 @@ export class DataDir {
       const state = await this.readState();
       const who = state ? ` (pid ${state.pid}${state.url ? `, ${state.url}` : ""})` : "";
       throw new CliError(
-        `a fleet runs in ${this.path} already${who}: end it with "fleet down", or use another --data-dir`,
+        `a fleet runs in ${this.path} already${who}: end it first, or use another --data-dir`,
         { cause: error },
       );
     }

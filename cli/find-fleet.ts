@@ -15,8 +15,9 @@ export interface FleetChoice {
  *
  * @throws {CliError} when there is none
  */
-export async function findFleet(choice: FleetChoice, { env }: CliContext): Promise<FleetClient> {
-  const url = choice.url ?? (env["FLEET_URL"] || (await urlOfFolder(DataDir.choose(choice.dataDir, env))));
+export async function findFleet(choice: FleetChoice, context: CliContext): Promise<FleetClient> {
+  const { env } = context;
+  const url = choice.url ?? (env["FLEET_URL"] || (await urlOfFolder(choice, context)));
   try {
     return new FleetClient({ url, apiKey: env["FLEET_API_KEY"] || undefined });
   } catch (error) {
@@ -24,12 +25,13 @@ export async function findFleet(choice: FleetChoice, { env }: CliContext): Promi
   }
 }
 
-async function urlOfFolder(dataDir: DataDir): Promise<string> {
+async function urlOfFolder(choice: FleetChoice, context: CliContext): Promise<string> {
+  const dataDir = DataDir.choose(choice.dataDir, context.env);
   const state = await dataDir.readState();
   if (state?.url !== undefined) return state.url;
   throw new CliError(
     state
       ? `the fleet in ${dataDir.path} (pid ${state.pid}) does not serve yet`
-      : `no fleet runs in ${dataDir.path}: start one with "fleet up", or name one with --url`,
+      : `no fleet runs in ${dataDir.path}: start one with "${context.commandLine("up")}", or name one with --url`,
   );
 }

@@ -8,8 +8,8 @@ import { installPython, type PythonSources } from "./python-install.ts";
 import { runProgram } from "./run-program.ts";
 
 /** Folder of the environment in the project, and the file in it that says what it holds. */
-export const ENVIRONMENT_FOLDER = ".venv";
-export const MARKER_FILE = "executor-fleet.json";
+const ENVIRONMENT_FOLDER = ".venv";
+const MARKER_FILE = "executor-fleet.json";
 const REQUIREMENTS = join("executor", "requirements.txt");
 
 const markerSchema = z.object({
@@ -82,7 +82,7 @@ async function checkGiven(python: string, signal: AbortSignal): Promise<string> 
 }
 
 /** Whether a Python starts and finds ipykernel. It is not imported, which would take ten times as long. */
-export async function canRunKernels(python: string, signal: AbortSignal): Promise<boolean> {
+async function canRunKernels(python: string, signal: AbortSignal): Promise<boolean> {
   const find = "import importlib.util, sys; sys.exit(importlib.util.find_spec('ipykernel') is None)";
   return (await runProgram([python, "-c", find], { signal })).ok;
 }

@@ -8,7 +8,6 @@ import { startInBackground } from "./background.ts";
 import { chooseBackend } from "./choose-backend.ts";
 import type { CliContext } from "./cli-context.ts";
 import { DataDir } from "./data-dir.ts";
-
 import { makeSubmissionDirectories } from "./fleet-plan.ts";
 import { assertPortFree, listenError, reachableUrl } from "./listen-address.ts";
 import { reporter, reportReady } from "./reporter.ts";
@@ -97,9 +96,11 @@ function namesOf({ types }: FleetSpec): string {
   return types.map(({ type, count }) => `${count} ${type} executor${count === 1 ? "" : "s"}`).join(", ");
 }
 
-function exampleFor({ types }: FleetSpec, { apiKeys }: ManagerSettings, url: string): string {
+function exampleFor({ types }: FleetSpec, settings: ManagerSettings, url: string): string {
+  const { apiKeys, allocation } = settings;
   const code = types[0]?.type === "typescript" ? "console.log(6 * 7)" : "print(6 * 7)";
   const key = apiKeys.length === 0 ? "" : ' -H "Authorization: Bearer $FLEET_API_KEY"';
+  if (allocation === "strict") return `curl -X POST ${url}/allocate${key}`;
   const body = JSON.stringify({ code });
   return `curl -X POST ${url}/session/0/execute${key} -H 'Content-Type: application/json' -d '${body}'`;
 }

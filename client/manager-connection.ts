@@ -93,7 +93,7 @@ export class ManagerConnection implements AsyncDisposable {
     if (wasNeverSent(error)) {
       return new FleetError("unreachable", `no manager answers at ${this.#url.href}: ${errorText(error)}`, {
         cause: error,
-        hint: "Start one with: fleet up",
+        hint: "Start a fleet, or give the URL of one that runs.",
       });
     }
     const message = `the connection to ${this.#url.href} broke during ${method} ${path}: ${errorText(error)}`;

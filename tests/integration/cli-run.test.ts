@@ -83,6 +83,14 @@ describe("a run", () => {
     expect(end).toMatchObject({ exitCode: 1, stderr: expect.stringContaining("has ended: deallocated") });
   });
 
+  test("of a TypeScript file goes to an executor of that type", async () => {
+    await using mixed = await FleetCommands.make();
+    await mixed.up(["--types", "python:1,typescript:1"]);
+    const file = join(mixed.folder, "script.ts");
+    await writeFile(file, "const x: number = 41;\nconsole.log(x + 1);\nx");
+    expect(await mixed.run(["run", file])).toMatchObject({ exitCode: 0, stdout: "42\n41\n", stderr: "" });
+  });
+
   test("gives up at the first write that nobody reads", async () => {
     const command = await startEndless("while True: print('more')");
     command.stopReading();
