@@ -25,6 +25,8 @@ export interface RunningManager extends Manager, AsyncDisposable {
 
 const REAP_INTERVAL_MS = 1_000;
 const CLOSE_BUDGET_MS = 3_000;
+const LAST_REPLIES_BUDGET_MS = 500;
+const SWEEP_INTERVAL_MS = 50;
 
 /**
  * Starts the executors and serves the API. Resolves as soon as it listens; executors may still be starting.
@@ -49,7 +51,7 @@ export async function startManager(
 
   const server = createAdaptorServer({ fetch: app.fetch });
   const url = await listen(server, settings);
-  cleanup.defer(() => close(server));
+  cleanup.defer(() => close(server, manager));
 
   const starting = signal === undefined ? stop.signal : AbortSignal.any([signal, stop.signal]);
   fleet.add(await backend.start((number, reason) => fleet.markLost(number, reason), starting));
@@ -80,12 +82,23 @@ function isAddress(address: string | AddressInfo | null): address is AddressInfo
   return typeof address === "object" && address !== null;
 }
 
-/** Stops accepting, lets replies under way end within the budget, then cuts them. */
-async function close(server: ServerType): Promise<void> {
+/**
+ * Stops accepting and lets what runs end within the budget; what does not is ended with an outcome, which its client
+ * gets. Nothing is left that could keep the process from ending.
+ */
+async function close(server: ServerType, { fleet, sessions }: Manager): Promise<void> {
+  sessions.refuseWaiting();
   const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-  const timer = setTimeout(() => {
-    if ("closeAllConnections" in server) server.closeAllConnections();
-  }, CLOSE_BUDGET_MS);
+  using timers = new DisposableStack();
+  if ("closeAllConnections" in server) {
+    // A connection that becomes idle after this moment would otherwise stay until its client leaves.
+    timers.use(setInterval(() => server.closeIdleConnections(), SWEEP_INTERVAL_MS));
+    timers.use(setTimeout(() => server.closeAllConnections(), CLOSE_BUDGET_MS + LAST_REPLIES_BUDGET_MS));
+  }
+  timers.use(
+    setTimeout(() => {
+      for (const { number } of fleet.executors) fleet.markLost(number, "the manager stops");
+    }, CLOSE_BUDGET_MS),
+  );
   await closed;
-  clearTimeout(timer);
 }

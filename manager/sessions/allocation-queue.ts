@@ -66,6 +66,12 @@ export class AllocationQueue<T> {
     for (const sharer of this.#sharersOf(executor)) sharer.reject(reason);
   }
 
+  /** Sends away all who wait. */
+  clear(reason: ServiceError): void {
+    for (const waiter of this.#waiters) waiter.reject(reason);
+    this.#waiters.clear();
+  }
+
   #sharersOf(executor: Executor): Waiter<T>[] {
     const sharers = [...this.#waiters].filter(({ shares, matches }) => shares === true && matches(executor));
     for (const sharer of sharers) this.#waiters.delete(sharer);

@@ -145,6 +145,11 @@ export class Sessions {
     return held.map((session) => this.#fleet.get(session.executorNumber));
   }
 
+  /** Sends away the clients that wait for an executor, because the manager stops. */
+  refuseWaiting(): void {
+    this.#queue.clear(new ServiceError("shutting_down", "The manager stops"));
+  }
+
   /** Ends the sessions that are idle for longer than they may be. */
   reapIdle(now: number): void {
     for (const session of this.#open()) if (session.isIdle(now)) void this.#end(session, "idle for too long");

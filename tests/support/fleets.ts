@@ -21,8 +21,16 @@ export async function startProcessFleet(
   settings: Partial<ProcessBackendSettings> = {},
 ): Promise<RunningManager> {
   const logDir = await mkdtemp(join(tmpdir(), "fleet-logs-"));
+  return await start(processBackend(logDir, settings), logDir);
+}
+
+/** The backend of {@link startProcessFleet}. */
+export function processBackend(
+  logDir: string,
+  settings: Partial<ProcessBackendSettings> = {},
+): ProcessBackend {
   const { PATH = "", HOME = "", FLEET_PYTHON = "python3" } = process.env;
-  const backend = new ProcessBackend(
+  return new ProcessBackend(
     {
       types: ["python", "python"],
       command: [process.execPath, join(PROJECT_DIR, "executor/main.ts")],
@@ -39,7 +47,6 @@ export async function startProcessFleet(
     },
     log,
   );
-  return await start(backend, logDir);
 }
 
 /** Executors as containers of the engine that answers here. They load `test-code/utilities`. */
