@@ -53,7 +53,10 @@ async function main(): Promise<void> {
     besides.close();
     await kernel.close();
     await executions.drained();
+    // A connection is idle, and closed, only when its reply is out.
+    const closing = setInterval(() => "closeIdleConnections" in server && server.closeIdleConnections(), 10);
     if (replied !== undefined) await Promise.race([replied, sleep(REPLY_BUDGET_MS)]);
+    clearInterval(closing);
     await rm(runtimeDir, { recursive: true, force: true });
     if ("path" in config.listen) await rm(config.listen.path, { force: true });
   };

@@ -2,7 +2,8 @@ import { readdir, readFile } from "node:fs/promises";
 import { extname, join } from "node:path";
 import type { Logger } from "pino";
 import type { CodeInfo } from "#contract/executor-api.ts";
-import type { ExecuteReply, LiveKernel } from "./live-kernel.ts";
+import { describeExit } from "./kernel-process.ts";
+import type { ExecuteReply, KernelEnding, LiveKernel } from "./live-kernel.ts";
 
 const PYTHON_LOADER = new URL("./load_file.py", import.meta.url);
 const INTERRUPT_GRACE_MS = 2000;
@@ -84,19 +85,23 @@ export class CodeLoader {
     const { timeoutMs } = this.#options;
     const stuck = Promise.withResolvers<FileOutcome>();
     const late = `did not end within ${timeoutMs / 1000} seconds (CODE_LOADING_TIMEOUT)`;
+    let timedOut = false;
     let graceTimer: NodeJS.Timeout | undefined;
     const timer = setTimeout(() => {
+      timedOut = true;
       live.interrupt();
       graceTimer = setTimeout(() => stuck.resolve({ end: "killed", error: late }), INTERRUPT_GRACE_MS);
     }, timeoutMs);
+    const run = async (): Promise<FileOutcome> => {
+      try {
+        const reply = await this.#run(live, code, file);
+        return timedOut ? { end: "failed", error: late } : fileOutcome(reply);
+      } catch {
+        return { end: "killed", error: timedOut ? late : endingInWords(await live.ended) };
+      }
+    };
     try {
-      return await Promise.race([
-        this.#run(live, code, file).then(fileOutcome, async (): Promise<FileOutcome> => {
-          await live.ended;
-          return { end: "killed", error: "ended the kernel" };
-        }),
-        stuck.promise,
-      ]);
+      return await Promise.race([run(), stuck.promise]);
     } finally {
       clearTimeout(timer);
       clearTimeout(graceTimer);
@@ -110,6 +115,12 @@ export class CodeLoader {
       }
     });
   }
+}
+
+function endingInWords(ending: KernelEnding): string {
+  return ending.cause === "died"
+    ? `ended the kernel: ${describeExit(ending.exit)}`
+    : "was not run to its end";
 }
 
 function fileOutcome(reply: ExecuteReply): FileOutcome {

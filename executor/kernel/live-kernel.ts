@@ -97,7 +97,7 @@ export class LiveKernel {
    */
   static async start(options: LiveKernelOptions, { signal }: { signal: AbortSignal }): Promise<LiveKernel> {
     const { id, name, launcher, log } = options;
-    const dir = join(options.runtimeDir, id);
+    const dir = folderOf(options);
     await mkdir(dir, { mode: 0o770 });
     let started: KernelProcess | undefined;
     let transport: ZmqTransport | undefined;
@@ -201,13 +201,18 @@ export class LiveKernel {
   }
 
   async #removeFolder(): Promise<void> {
-    await rm(join(this.#options.runtimeDir, this.id), { recursive: true, force: true });
+    await rm(folderOf(this.#options), { recursive: true, force: true });
   }
 
   #logLate(message: KernelMessage.IIOPubMessage): void {
     if (message.header.msg_type === "status") return;
     this.#options.log.trace({ type: message.header.msg_type }, "iopub");
   }
+}
+
+/** A short name: the path of a Unix socket has little room. */
+function folderOf({ runtimeDir, id }: LiveKernelOptions): string {
+  return join(runtimeDir, id.slice(0, 8));
 }
 
 function interruptRequest(session: string): KernelMessage.IInterruptRequestMsg {

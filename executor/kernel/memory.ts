@@ -15,8 +15,9 @@ export interface MemoryUse {
 export class MemoryGroup {
   readonly #folders: string[];
 
-  constructor() {
-    this.#folders = memoryFolders();
+  /** @param folders where the group's files may be; the first that has a file counts. */
+  constructor(folders: string[] = memoryFolders()) {
+    this.#folders = folders;
   }
 
   /** What is in use, without the page cache that can be dropped, and what the limit is. */

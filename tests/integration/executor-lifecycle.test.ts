@@ -1,0 +1,182 @@
+import { readFile } from "node:fs/promises";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { ExecutorProcess, FAULTS_DIR } from "#tests/support/executor-process.ts";
+import { until } from "#tests/support/until.ts";
+
+const fault = (name: string) => readFile(`${FAULTS_DIR}/${name}.py`, "utf8");
+const alive = (pid: number) => {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+};
+
+let executor: ExecutorProcess;
+
+beforeEach(async () => {
+  executor = await ExecutorProcess.start();
+});
+afterEach(() => executor[Symbol.asyncDispose]());
+
+describe("while a cell runs", () => {
+  test("every other endpoint answers, and an interrupt ends the cell and keeps the variables", async () => {
+    await executor.execute("kept = 7");
+    const running = executor.execute("import time; time.sleep(60)");
+    await executor.untilState("busy");
+    expect(await executor.getJson("/health")).toEqual({ status: "ok", boot_id: expect.any(String) });
+    expect(await executor.getJson("/ready")).toEqual({ ready: true });
+    expect(await executor.getJson("/restart-status")).toEqual({ restarting: false });
+    expect(await executor.getJson("/code-info")).toMatchObject({ executed_files: [] });
+    expect(await executor.postJson("/interrupt")).toEqual({ status: "interrupting" });
+    expect(await running).toMatchObject({
+      outcome: "interrupted",
+      outputs: [{ type: "error", name: "KeyboardInterrupt" }],
+    });
+    expect(await executor.printed("print(kept)")).toBe("7\n");
+    expect(await executor.postJson("/interrupt")).toEqual({ status: "idle" });
+  });
+
+  test("others wait their turn, in the order in which they came", async () => {
+    const first = executor.execute("import time; order = ['first']; time.sleep(0.5)");
+    await executor.untilState("busy");
+    const rest = [];
+    for (const name of ["second", "third", "fourth"]) {
+      rest.push(executor.execute(`order.append("${name}")`));
+      // Two requests on two connections have no order of their own: the one is there before the next is sent.
+      await executor.getJson("/health");
+    }
+    await Promise.all([first, ...rest]);
+    expect(await executor.printed("print(*order)")).toBe("first second third fourth\n");
+  });
+
+  test("a restart ends it as restarted; what comes meanwhile runs on the clean kernel", async () => {
+    await executor.execute("gone = 1");
+    const running = executor.execute("import time; time.sleep(60)");
+    await executor.untilState("busy");
+    expect(await executor.postJson("/restart")).toEqual({ status: "restarting" });
+    expect(await executor.postJson("/restart")).toEqual({ status: "already_restarting" });
+    expect(await executor.getJson("/restart-status")).toEqual({ restarting: true });
+    expect(await executor.getJson("/ready")).toEqual({ ready: false, reason: "kernel_restarting" });
+    const next = await executor.execute("gone");
+    expect(await running).toMatchObject({ outcome: "restarted", outputs: [{ name: "KernelRestarted" }] });
+    expect(next.outputs).toMatchObject([{ name: "NameError" }]);
+    expect(next).toMatchObject({ execution_count: 1 });
+    expect(next.kernel.restarted).toBeUndefined();
+    expect(await executor.getJson("/restart-status")).toEqual({ restarting: false });
+  });
+});
+
+describe("programs that misbehave", () => {
+  test("one that ignores interrupts costs the kernel, and is over soon after its time", async () => {
+    const { outputs, outcome, hint } = await executor.execute(await fault("ignores_interrupts"), {
+      timeout: 1,
+    });
+    expect(outcome).toBe("timed_out");
+    expect(outputs).toEqual([
+      { type: "error", name: "TimeoutError", value: "Execution timed out after 1 seconds", traceback: [] },
+    ]);
+    expect(hint).toContain("are lost");
+    expect(await executor.execute("1")).toMatchObject({ outcome: "ok", kernel: { restarted: true } });
+  });
+
+  test("one that forks leaves nothing behind after a restart, not even in a session of its own", async () => {
+    const pid = Number(await executor.printed(await fault("forks")));
+    expect(alive(pid)).toBe(true);
+    await executor.postJson("/restart");
+    await executor.execute("1");
+    expect(alive(pid)).toBe(false);
+  });
+
+  test("a cell that forks and goes on in both does not answer twice", async () => {
+    const code =
+      "import os\npid = os.fork()\nif pid: os.waitpid(pid, 0)\nprint('child' if pid == 0 else 'parent')";
+    const printed = await executor.printed(code);
+    expect(printed.trim().split("\n").toSorted()).toEqual(["child", "parent"]);
+    expect(await executor.printed("print(1)")).toBe("1\n");
+  });
+
+  test("one that exits costs its own run only", async () => {
+    expect((await executor.execute(await fault("exits"))).outcome).toBe("kernel_died");
+    expect((await executor.execute("1")).outcome).toBe("ok");
+  });
+
+  test("a crash is told by its signal", async () => {
+    const { outcome, outputs } = await executor.execute(
+      "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)",
+    );
+    expect(outcome).toBe("kernel_died");
+    expect(outputs).toMatchObject([{ name: "KernelDied", value: "The kernel died: signal SIGSEGV" }]);
+  });
+
+  test("one that kills the process its kernel came from is a death, and the next run works", async () => {
+    expect(
+      (await executor.execute("import os, signal; os.kill(os.getppid(), signal.SIGKILL)\nwhile True: pass"))
+        .outcome,
+    ).toBe("kernel_died");
+    expect((await executor.execute("1")).outcome).toBe("ok");
+  });
+});
+
+describe("a kernel that dies while nothing runs", () => {
+  test("is replaced without anybody's doing, and the next run says so", async () => {
+    const pid = Number(await executor.printed("import os; print(os.getpid())"));
+    process.kill(pid, "SIGKILL");
+    await until(
+      "the kernel was restarted",
+      async () => (await executor.health()).restarts === 1 || undefined,
+    );
+    await executor.untilReady();
+    expect((await executor.execute("1")).kernel.restarted).toBe(true);
+  });
+});
+
+describe("a kernel that does not start", () => {
+  test("is told by /ready and by KernelError, and is tried again", async () => {
+    await using broken = await ExecutorProcess.launch({ KERNEL_PYTHON: "/nowhere/python" });
+    await until("it gave up", async () => {
+      const ready = await broken.getJson("/ready").catch(() => undefined);
+      return JSON.stringify(ready)?.includes("kernel_start_failed") || undefined;
+    });
+    const { outputs, outcome } = await broken.execute("1");
+    expect(outcome).toBe("kernel_died");
+    expect(outputs).toEqual([
+      {
+        type: "error",
+        name: "KernelError",
+        value: expect.stringContaining("/nowhere/python"),
+        traceback: [],
+      },
+    ]);
+    expect((await broken.health()).restarts).toBe(1);
+  });
+});
+
+describe("the working directory", () => {
+  test("is empty for every tenant: a restart takes the files away, a death does not", async () => {
+    await executor.execute("open('note', 'w').write('x')");
+    await executor.execute("import os; os._exit(1)");
+    expect(await executor.printed("import os; print(os.listdir())")).toBe("['note']\n");
+    await executor.postJson("/restart");
+    expect(await executor.printed("import os; print(os.listdir())")).toBe("[]\n");
+  });
+});
+
+describe("a stop", () => {
+  test("ends the running cell with an outcome, ends all processes and leaves no file", async () => {
+    const child = Number(await executor.printed(await fault("forks")));
+    const running = executor.execute("import time; time.sleep(60)");
+    await executor.untilState("busy");
+    const stopped = executor.stop();
+    expect(await running).toMatchObject({ outcome: "executor_lost" });
+    expect(await stopped).toEqual({ exitCode: 0, left: [] });
+    expect(alive(child)).toBe(false);
+  });
+
+  test("by SIGKILL ends the kernel, too", async () => {
+    const pid = Number(await executor.printed("import os; print(os.getpid())"));
+    process.kill(executor.pid, "SIGKILL");
+    await expect.poll(() => alive(pid), { timeout: 10_000 }).toBe(false);
+  });
+});
