@@ -6,7 +6,7 @@ thread at every flush; breaks UTF-8 that is split between two writes to a descri
 without bound, when more is printed than can be sent.
 """
 
-import _thread
+import _thread as _thread_module
 import codecs
 import contextvars
 import functools
@@ -28,6 +28,7 @@ MAX_BACKLOG_BYTES = 4 * 1024 * 1024
 HIGH_WATER_MARK = 64
 
 _cell = contextvars.ContextVar("cell")
+_thread = threading.local()
 _latest_cell = {}
 _max_text_length = None
 
@@ -40,7 +41,8 @@ def enter_cell(header):
 
 
 def current_cell():
-    return _cell.get(_latest_cell)
+    cell = _cell.get(None)
+    return getattr(_thread, "cell", _latest_cell) if cell is None else cell
 
 
 def limit_text(length):
@@ -70,6 +72,21 @@ class CellIOPubThread(IOPubThread):
         super().__init__(socket, pipe=pipe)
         self._backlog_bytes = 0
         self._room = threading.Condition()
+        self._woken = False
+
+    def schedule(self, f):
+        """Wakes the thread once for all that waits: a wake-up for each would fill its queue, and block the sender."""
+        if not self.thread.is_alive():
+            f()
+            return
+        self._events.append(f)
+        if not self._woken:
+            self._woken = True
+            self._event_pipe.send(b"")
+
+    def _handle_event(self, msg):
+        self._woken = False
+        super()._handle_event(msg)
 
     def send_multipart(self, msg, *args, **kwargs):
         size = sum(len(memoryview(frame)) for frame in msg)
@@ -284,23 +301,35 @@ def in_current_cell(function):
     return call
 
 
+def thread_of_current_cell(function):
+    """The function, to be run by a thread that is of the current cell, also in what follows the function itself."""
+    cell = current_cell()
+
+    @functools.wraps(function, updated=())
+    def run(*args, **kwargs):
+        _thread.cell = cell
+        return function(*args, **kwargs)
+
+    return run
+
+
 def follow_threads():
     """Threads belong to the cell that starts them, work for a pool to the cell that submits it."""
     thread_start = threading.Thread.start
-    start_new_thread = _thread.start_new_thread
+    start_new_thread = _thread_module.start_new_thread
     pool_submit = ThreadPoolExecutor.submit
 
     def start(self):
         # Timers and many others override `run`: only an attribute of the instance comes before all of them.
-        self.run = in_current_cell(self.run)
+        self.run = thread_of_current_cell(self.run)
         thread_start(self)
 
     def start_function(function, args, kwargs={}):
-        return start_new_thread(in_current_cell(function), args, kwargs)
+        return start_new_thread(thread_of_current_cell(function), args, kwargs)
 
     def submit(self, fn, /, *args, **kwargs):
         return pool_submit(self, in_current_cell(fn), *args, **kwargs)
 
     threading.Thread.start = start
-    _thread.start_new_thread = start_function
+    _thread_module.start_new_thread = start_function
     ThreadPoolExecutor.submit = submit
