@@ -1,5 +1,6 @@
 import { once } from "node:events";
-import type { AddressInfo } from "node:net";
+import type { IncomingMessage } from "node:http";
+import type { AddressInfo, Socket } from "node:net";
 import { createAdaptorServer, type ServerType } from "@hono/node-server";
 import type { Logger } from "pino";
 import type { Backend } from "./fleet/backend.ts";
@@ -51,7 +52,8 @@ export async function startManager(
 
   const server = createAdaptorServer({ fetch: app.fetch });
   const url = await listen(server, settings);
-  cleanup.defer(() => close(server, manager));
+  const unused = trackUnused(server);
+  cleanup.defer(() => close(server, unused, manager));
 
   const starting = signal === undefined ? stop.signal : AbortSignal.any([signal, stop.signal]);
   fleet.add(await backend.start((number, reason) => fleet.markLost(number, reason), starting));
@@ -82,13 +84,29 @@ function isAddress(address: string | AddressInfo | null): address is AddressInfo
   return typeof address === "object" && address !== null;
 }
 
+/** The connections that have not brought a request yet: browsers open some in advance. Node counts them as busy. */
+function trackUnused(server: ServerType): ReadonlySet<Socket> {
+  const unused = new Set<Socket>();
+  server.on("connection", (socket: Socket) => {
+    unused.add(socket);
+    socket.once("close", () => unused.delete(socket));
+  });
+  server.on("request", (request: IncomingMessage) => unused.delete(request.socket));
+  return unused;
+}
+
 /**
  * Stops accepting and lets what runs end within the budget; what does not is ended with an outcome, which its client
  * gets. Nothing is left that could keep the process from ending.
  */
-async function close(server: ServerType, { fleet, sessions }: Manager): Promise<void> {
+async function close(
+  server: ServerType,
+  unused: ReadonlySet<Socket>,
+  { fleet, sessions }: Manager,
+): Promise<void> {
   sessions.refuseWaiting();
   const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+  for (const socket of unused) socket.destroy();
   using timers = new DisposableStack();
   if ("closeAllConnections" in server) {
     // A connection that becomes idle after this moment would otherwise stay until its client leaves.

@@ -18,7 +18,8 @@ export interface ResetOptions {
  */
 export async function resetExecutor(fleet: Fleet, executor: Executor, options: ResetOptions): Promise<void> {
   fleet.changeState(executor, { name: "resetting", reason: options.reason });
-  const signal = AbortSignal.any([AbortSignal.timeout(options.timeoutMs), executor.lostSignal]);
+  const { lostSignal } = executor;
+  const signal = AbortSignal.any([AbortSignal.timeout(options.timeoutMs), lostSignal]);
   try {
     await restart(executor, signal);
     if (options.settled) {
@@ -28,7 +29,8 @@ export async function resetExecutor(fleet: Fleet, executor: Executor, options: R
     }
     if (executor.state.name === "resetting") fleet.changeState(executor, { name: "free" });
   } catch (error) {
-    fleet.markLost(executor.number, `the reset failed: ${errorText(error)}`);
+    // An executor that was lost meanwhile is the prober's, and may be well again.
+    if (!lostSignal.aborted) fleet.markLost(executor.number, `the reset failed: ${errorText(error)}`);
   }
 }
 

@@ -1,7 +1,7 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { createServer, type AddressInfo } from "node:net";
+import { connect, createServer, type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
@@ -199,6 +199,17 @@ describe("a manager that runs", () => {
     expect(await (await reply).text()).toContain("done");
     expect(await manager.end()).toMatchObject({ code: 0 });
     expect(performance.now() - startedAt).toBeLessThan(2000);
+  });
+
+  test("is not held up by connections that were opened in advance", async () => {
+    const manager = await start({}, configOf(executor.url));
+    const unused = connect(Number(new URL(await manager.url()).port), "127.0.0.1");
+    await once(unused, "connect");
+    const startedAt = performance.now();
+    manager.child.kill("SIGTERM");
+    expect(await manager.end()).toMatchObject({ code: 0 });
+    expect(performance.now() - startedAt).toBeLessThan(2000);
+    unused.destroy();
   });
 
   test("tells the clients of longer runs an outcome before it goes", async () => {

@@ -1,4 +1,8 @@
+import { pino } from "pino";
 import { expect, test } from "vitest";
+import { executorNumberSchema } from "#contract/ids.ts";
+import { Fleet } from "#manager/fleet/fleet.ts";
+import { resetExecutor } from "#manager/fleet/reset.ts";
 import { startTestManager } from "#tests/support/manager.ts";
 import { sendJson, startScriptedExecutor } from "#tests/support/scripted-executor.ts";
 import { until } from "#tests/support/until.ts";
@@ -64,4 +68,21 @@ test("a deallocation with nothing under way restarts the kernel once", async () 
   await post(`${manager.url}/session/0/execute`, { code: "x = 1" });
   await post(`${manager.url}/deallocate/0`);
   expect(executor.calls).toEqual(["POST /execute", "POST /restart"]);
+});
+
+test("a reset that outlives the loss of its executor does not spoil what came after", async () => {
+  await using executor = await startScriptedExecutor({});
+  await using fleet = new Fleet(pino({ level: "silent" }));
+  const number = executorNumberSchema.parse(0);
+  fleet.add([{ number, type: "python", url: executor.url }]);
+  const held = fleet.get(0);
+  await resetExecutor(fleet, held, {
+    reason: "session deallocated",
+    timeoutMs: 5_000,
+    settled: async () => {
+      fleet.markLost(number, "lost by the test");
+      fleet.changeState(held, { name: "free" });
+    },
+  });
+  expect(held.state).toEqual({ name: "free" });
 });
