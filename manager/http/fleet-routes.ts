@@ -72,7 +72,7 @@ export function fleetRoutes({ fleet, sessions, backend }: Manager): OpenAPIHono<
 
   app.openapi(allocateRoute, async (c) => {
     const { container_type: type, wait } = c.req.valid("query");
-    const waitMs = 1000 * (wait ?? (type === undefined ? 0 : DEFAULT_TYPED_WAIT_S));
+    const waitMs = toMs(wait ?? (type === undefined ? 0 : DEFAULT_TYPED_WAIT_S));
     const { signal } = c.req.raw;
     const session = await sessions.allocate(type, { waitMs, signal });
     // A client that hung up after it was served, but before it could be told, must not hold an executor.
@@ -88,7 +88,7 @@ export function fleetRoutes({ fleet, sessions, backend }: Manager): OpenAPIHono<
 
   app.openapi(deallocateRoute, async (c) => {
     const { ref } = c.req.valid("param");
-    const waitMs = 1000 * (c.req.valid("query").wait ?? DEFAULT_DEALLOCATE_WAIT_S);
+    const waitMs = toMs(c.req.valid("query").wait ?? DEFAULT_DEALLOCATE_WAIT_S);
     const { executor, clean } = await sessions.deallocate(ref, { waitMs });
     const resetting = clean ? {} : { resetting: true as const };
     return c.json({ status: "deallocated" as const, container_id: executor.number, ...resetting }, 200);
@@ -117,6 +117,11 @@ export function fleetRoutes({ fleet, sessions, backend }: Manager): OpenAPIHono<
   });
 
   return app;
+}
+
+/** Timers take whole milliseconds. */
+function toMs(seconds: number): number {
+  return Math.round(seconds * 1000);
 }
 
 /** A hang-up that has reached this machine is seen in the next turn of the event loop, which ends in the one after. */

@@ -74,6 +74,12 @@ describe("waiting", () => {
     expect(await reply.json()).toMatchObject({ detail: "No executor of type typescript is free" });
   });
 
+  test.each(["0.0015", "0.29", "0", ""])("of wait=%s may be any number", async (wait) => {
+    const { session_id } = await holdTypescript();
+    expect((await fleet.post(`/allocate?container_type=typescript&wait=${wait}`)).status).toBe(503);
+    expect((await fleet.post(`/deallocate/${session_id}?wait=${wait}`)).status).toBe(200);
+  });
+
   test("more clients than may wait are refused at once: 429 with Retry-After", async () => {
     await holdTypescript();
     await startWaiting();
