@@ -31,8 +31,9 @@ async function main(): Promise<void> {
   const log = pino({ level: config.logLevel, base: { name: "executor" } }, destination(2));
   routeConsole(log);
   process.on("unhandledRejection", (error) => log.error({ err: error }, "a task failed unnoticed"));
-  const launcher = await createLauncher(config, log);
+  // Sets the umask, which the kernels' sockets need as well: before the launcher starts its first process.
   const runtimeDir = await makeRuntimeDir(config.kernelUser);
+  const launcher = await createLauncher(config, log);
 
   const memory = new MemoryGroup();
   const kernel = new Kernel({ ...config, name: config.kernelName, launcher, runtimeDir, memory, log });
