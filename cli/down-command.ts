@@ -1,4 +1,4 @@
-import { access } from "node:fs/promises";
+import { access, readFile } from "node:fs/promises";
 import { setTimeout as delay } from "node:timers/promises";
 import { Command } from "commander";
 import { z } from "zod";
@@ -36,7 +36,7 @@ async function stopFleet(dataDir: DataDir): Promise<void> {
     throw new CliError(`pid ${pid} cannot be stopped by this user: ${String(error)}`, { cause: error });
   }
   const deadline = AbortSignal.timeout(STOP_LIMIT_MS);
-  while (await isHeld(dataDir)) {
+  while ((await isHeld(dataDir)) || (await runs(pid))) {
     if (deadline.aborted) {
       throw new CliError(
         `pid ${pid} has not stopped after ${STOP_LIMIT_MS / 1000} s: "kill -KILL ${pid}" ends it and its executors`,
@@ -57,6 +57,17 @@ async function isHeld(dataDir: DataDir): Promise<boolean> {
   const lock = await ExclusiveLock.tryTake(dataDir.lockFile);
   lock?.[Symbol.dispose]();
   return lock === undefined;
+}
+
+/** Whether a process runs. One that has ended stays listed until its parent, which may never do so, collects it. */
+async function runs(pid: number): Promise<boolean> {
+  try {
+    process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+  const stat = await readFile(`/proc/${pid}/stat`, "utf8").catch(() => "");
+  return !/\) [ZX]/.test(stat);
 }
 
 /** The process that holds the folder, which tells its id a moment after it took it. */

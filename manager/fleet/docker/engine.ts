@@ -1,4 +1,4 @@
-import { addAbortSignal, finished, PassThrough, Readable } from "node:stream";
+import { finished, PassThrough, Readable } from "node:stream";
 import Docker from "dockerode";
 import tar from "tar-fs";
 import { z } from "zod";
@@ -149,8 +149,8 @@ export class Engine {
   /** Tells of every end of a container that carries the label, until the signal aborts or the engine goes away. */
   async *deaths(label: string, value: string, signal: AbortSignal): AsyncGenerator<DeathEvent> {
     const wanted = { type: ["container"], event: ["die", "destroy"], label: [`${label}=${value}`] };
-    const filters = JSON.stringify(wanted);
-    const stream = addAbortSignal(signal, new Readable().wrap(await this.#docker.getEvents({ filters })));
+    // The signal goes into the request: a stream that only wraps the reply would leave its connection open.
+    const stream = await this.#docker.getEvents({ filters: JSON.stringify(wanted), abortSignal: signal });
     let pending = "";
     for await (const chunk of stream) {
       pending += String(chunk);
