@@ -37,7 +37,10 @@ export function createApp(context: AppContext): Hono {
 
   if (token !== undefined) {
     const authenticate = bearerAuth(token);
-    app.use(async (c, next) => (OPEN_PATHS.has(c.req.path) ? await next() : await authenticate(c, next)));
+    app.use(async (c, next) => {
+      const open = OPEN_PATHS.has(c.req.path) && c.req.query("verbose") === undefined;
+      return open ? await next() : await authenticate(c, next);
+    });
   }
 
   app.get("/health", (c) => {

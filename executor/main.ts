@@ -31,9 +31,10 @@ async function main(): Promise<void> {
   const log = pino({ level: config.logLevel, base: { name: "executor" } }, destination(2));
   routeConsole(log);
   process.on("unhandledRejection", (error) => log.error({ err: error }, "a task failed unnoticed"));
-  // Sets the umask, which the kernels' sockets need as well: before the launcher starts its first process.
-  const runtimeDir = await makeRuntimeDir(config.kernelUser);
+  // Before the first process is started: it and the kernels inherit this.
+  if (config.kernelUser !== undefined) process.umask(GROUP_UMASK);
   const launcher = await createLauncher(config, log);
+  const runtimeDir = await makeRuntimeDir(config.kernelUser);
 
   const memory = new MemoryGroup();
   const kernel = new Kernel({ ...config, name: config.kernelName, launcher, runtimeDir, memory, log });
@@ -85,7 +86,6 @@ async function main(): Promise<void> {
 
 /** The folder of sockets and files of server and kernels, which the group shares where they are different users. */
 async function makeRuntimeDir(kernelUser: ExecutorConfig["kernelUser"]): Promise<string> {
-  if (kernelUser !== undefined) process.umask(GROUP_UMASK);
   const dir = await mkdtemp(join(tmpdir(), "executor-"));
   if (kernelUser !== undefined) {
     if (process.getgid?.() !== kernelUser.gid) await chown(dir, process.getuid?.() ?? 0, kernelUser.gid);
