@@ -89,7 +89,7 @@ export class Execution {
       timeoutMs: this.#timeoutMs,
       maxTimeoutMs: limits.maxTimeoutMs,
       truncated,
-      memoryLimit: memory.read().limit,
+      memoryLimit: () => memory.read().limit,
     });
     this.#emitEnd(verdict, {
       execution_count: finish.by === "reply" && !this.#request.silent ? finish.reply.execution_count : null,

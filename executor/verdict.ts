@@ -27,7 +27,7 @@ export interface VerdictFacts {
   maxTimeoutMs: number;
   truncated: boolean;
   /** Bytes; null when there is no limit. */
-  memoryLimit: number | null;
+  memoryLimit: () => number | null;
 }
 
 const MIB = 1024 * 1024;
@@ -103,7 +103,7 @@ function endingVerdict(ending: KernelEnding, { memoryLimit }: VerdictFacts): Ver
         outcome: "oom_killed",
         error: systemError(
           "KernelDied",
-          `The kernel was killed by the memory limit${limitInMiB(memoryLimit)}`,
+          `The kernel was killed by the memory limit${limitInMiB(memoryLimit())}`,
         ),
       };
   }

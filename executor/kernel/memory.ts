@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 
 const CGROUP_ROOT = "/sys/fs/cgroup";
@@ -13,49 +13,56 @@ export interface MemoryUse {
 
 /** Reads memory facts of this process's control group, version 1 or 2. Source: Linux, "Memory Resource Controller". */
 export class MemoryGroup {
-  readonly #folders: string[];
+  readonly #current: string | undefined;
+  readonly #max: string | undefined;
+  readonly #stat: string | undefined;
+  readonly #oom: string | undefined;
 
   /** @param folders where the group's files may be; the first that has a file counts. */
   constructor(folders: string[] = memoryFolders()) {
-    this.#folders = folders;
+    const find = (...names: string[]) =>
+      folders.flatMap((folder) => names.map((name) => join(folder, name))).find((file) => existsSync(file));
+    this.#current = find("memory.current", "memory.usage_in_bytes");
+    this.#max = find("memory.max", "memory.limit_in_bytes");
+    this.#stat = find("memory.stat");
+    this.#oom = find("memory.events", "memory.oom_control");
   }
 
   /** What is in use, without the page cache that can be dropped, and what the limit is. */
   read(): MemoryUse {
-    const used = this.#number("memory.current") ?? this.#number("memory.usage_in_bytes");
-    const cache =
-      this.#field("memory.stat", "total_inactive_file") ?? this.#field("memory.stat", "inactive_file");
-    const limit = this.#number("memory.max") ?? this.#number("memory.limit_in_bytes");
+    const used = numberIn(this.#current);
+    const cache = fieldIn(this.#stat, "total_inactive_file") ?? fieldIn(this.#stat, "inactive_file") ?? 0;
+    const limit = numberIn(this.#max);
     return {
-      used: used === null ? null : Math.max(0, used - (cache ?? 0)),
+      used: used === null ? null : Math.max(0, used - cache),
       limit: limit === null || limit >= NO_LIMIT_BYTES ? null : limit,
     };
   }
 
   /** How many processes of the group were killed so far because memory ran out. */
   oomKills(): number {
-    return this.#field("memory.events", "oom_kill") ?? this.#field("memory.oom_control", "oom_kill") ?? 0;
+    return fieldIn(this.#oom, "oom_kill") ?? 0;
   }
+}
 
-  #number(file: string): number | null {
-    const text = this.#read(file)?.trim();
-    return text !== undefined && /^\d+$/.test(text) ? Number(text) : null;
-  }
+function numberIn(file: string | undefined): number | null {
+  const text = textOf(file).trim();
+  return /^\d+$/.test(text) ? Number(text) : null;
+}
 
-  #field(file: string, name: string): number | null {
-    const match = this.#read(file)?.match(new RegExp(`^${name} (\\d+)$`, "m"));
-    return match?.[1] === undefined ? null : Number(match[1]);
-  }
+function fieldIn(file: string | undefined, name: string): number | null {
+  const line = textOf(file)
+    .split("\n")
+    .find((candidate) => candidate.startsWith(`${name} `));
+  return line === undefined ? null : Number(line.slice(name.length + 1));
+}
 
-  #read(file: string): string | undefined {
-    for (const folder of this.#folders) {
-      try {
-        return readFileSync(join(folder, file), "utf8");
-      } catch {
-        // Not in this folder: the next one may have it.
-      }
-    }
-    return undefined;
+function textOf(file: string | undefined): string {
+  try {
+    return file === undefined ? "" : readFileSync(file, "utf8");
+  } catch {
+    // A group that was removed under this process tells nothing any more.
+    return "";
   }
 }
 

@@ -7,7 +7,7 @@ const facts: VerdictFacts = {
   timeoutMs: 3_000,
   maxTimeoutMs: 60_000,
   truncated: false,
-  memoryLimit: 256 * 1024 * 1024,
+  memoryLimit: () => 256 * 1024 * 1024,
 };
 const ok: ExecuteReply = { status: "ok", execution_count: 1, user_expressions: {}, payload: [] };
 const failed: ExecuteReply = {
