@@ -24,7 +24,9 @@ from tornado.ioloop import IOLoop
 
 CHUNK_LENGTH = 32 * 1024
 PIPE_BYTES = 64 * 1024
-MAX_BACKLOG_BYTES = 4 * 1024 * 1024
+MAX_BACKLOG_BYTES = 1024 * 1024
+# What a message weighs beside its frames while it waits.
+MESSAGE_OVERHEAD_BYTES = 2048
 HIGH_WATER_MARK = 64
 
 _cell = contextvars.ContextVar("cell")
@@ -89,7 +91,7 @@ class CellIOPubThread(IOPubThread):
         super()._handle_event(msg)
 
     def send_multipart(self, msg, *args, **kwargs):
-        size = sum(len(memoryview(frame)) for frame in msg)
+        size = MESSAGE_OVERHEAD_BYTES + sum(memoryview(frame).nbytes for frame in msg)
         with self._room:
             self._backlog_bytes += size
         self.schedule(functools.partial(self._send_counted, size, msg, *args, **kwargs))

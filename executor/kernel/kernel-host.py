@@ -12,6 +12,7 @@ event loop: they do not survive a fork.
 
 import ctypes
 import gc
+import importlib
 import json
 import os
 import select
@@ -20,6 +21,17 @@ import sys
 import time
 
 REPORT_FD = 3
+# What every kernel imports while it starts, or at its first error.
+USED_BY_ALL = (
+    "faulthandler",
+    "IPython.core.completerlib",
+    "IPython.core.debugger",
+    "IPython.core.oinspect",
+    "IPython.extensions.storemagic",
+    "pygments.formatters.terminal256",
+    "stack_data",
+    "tornado.platform.asyncio",
+)
 SWEEP_BUDGET_S = 0.5
 PR_SET_CHILD_SUBREAPER = 36
 
@@ -180,6 +192,12 @@ def main():
     except ImportError as error:
         report(failed={"error": f"{sys.executable} cannot run a kernel: {error}"})
         sys.exit(1)
+    for name in USED_BY_ALL:
+        try:
+            importlib.import_module(name)
+        except ImportError:
+            # Another version of a library may do without.
+            pass
     # The folder of this script is no place for user code to import from.
     del sys.path[0]
     adopt_orphans()
