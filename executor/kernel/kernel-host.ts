@@ -54,6 +54,7 @@ export interface KernelHostOptions {
 export class KernelHost implements KernelLauncher {
   readonly transport = "ipc";
   readonly interruptMode = "signal";
+  readonly resultMayBeLate = false;
   readonly #options: KernelHostOptions;
   readonly #kernels = new Map<string, HostedKernel>();
   #process: ChildProcess | undefined;

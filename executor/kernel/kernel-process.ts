@@ -23,6 +23,8 @@ export interface KernelLauncher {
   readonly transport: "ipc" | "tcp";
   /** How a running cell is interrupted. Source: Jupyter client, "Kernel specs", `interrupt_mode`. */
   readonly interruptMode: "signal" | "message";
+  /** Whether a result may come after the idle status, against the protocol. Deno's kernel does that now and then. */
+  readonly resultMayBeLate: boolean;
   /**
    * Starts a kernel process.
    *

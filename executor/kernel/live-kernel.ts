@@ -53,6 +53,8 @@ const MIN_MESSAGE_BYTES = 64 * 1024 * 1024;
 const KILL_BUDGET_MS = 5000;
 /** After its reply, the end of a cell's output may be this late before it counts as lost. */
 const IDLE_AFTER_REPLY_MS = 1000;
+/** How long after its idle status a kernel's result is waited for, where it may come that late. */
+const LATE_RESULT_MS = 50;
 /** `exit()` in a cell ends the kernel a moment after the reply. */
 const EXIT_AFTER_REPLY_MS = 2000;
 
@@ -68,6 +70,8 @@ export class LiveKernel {
   readonly #options: LiveKernelOptions;
   readonly #end = Promise.withResolvers<KernelEnding>();
   #oomKills: number;
+  /** Resolves when the kernel has begun with the cell that was sent last. */
+  #begun: Promise<void> = Promise.resolve();
 
   private constructor(
     options: LiveKernelOptions,
@@ -140,12 +144,24 @@ export class LiveKernel {
     onMessage: (message: KernelMessage.IIOPubMessage) => void,
   ): Promise<ExecuteReply> {
     this.#oomKills = this.#options.memory.oomKills();
-    const future = this.#connection.requestExecute({ ...content, allow_stdin: false, stop_on_error: false });
+    const request = { ...content, allow_stdin: false, stop_on_error: false };
+    const future = this.#connection.requestExecute(request, false);
+    using cleanup = new DisposableStack();
+    cleanup.defer(() => future.dispose());
+    const result = Promise.withResolvers<void>();
+    const begun = Promise.withResolvers<void>();
+    this.#begun = begun.promise;
     const replied = Promise.withResolvers<ExecuteReply>();
-    future.onIOPub = onMessage;
+    future.onIOPub = (message) => {
+      begun.resolve();
+      if (message.header.msg_type === "execute_result") result.resolve();
+      onMessage(message);
+    };
     future.onReply = (message) => replied.resolve(message.content);
     const done = future.done.then((message) => message.content);
     const reply = await Promise.race([done, this.#idleLost(replied.promise)]);
+    if (this.#options.launcher.resultMayBeLate && reply.status === "ok")
+      await this.#lateResult(result.promise);
     if (asksToExit(reply)) {
       const ended = await Promise.race([this.ended, sleep(EXIT_AFTER_REPLY_MS, undefined, { ref: false })]);
       if (ended !== undefined) throw new Error("The cell ended its kernel");
@@ -153,8 +169,17 @@ export class LiveKernel {
     return reply;
   }
 
-  /** Interrupts the running cell, in the way that the kernel's spec names. */
+  /**
+   * Interrupts the running cell, in the way that the kernel's spec names. One that is only on its way is interrupted
+   * when the kernel has it: before that, the kernel would take the signal for nothing.
+   */
   interrupt(): void {
+    void this.#interruptWhenBegun(this.#begun);
+  }
+
+  async #interruptWhenBegun(cell: Promise<void>): Promise<void> {
+    await cell;
+    if (this.#begun !== cell) return;
     if (this.#options.launcher.interruptMode === "signal") {
       signalGroup(this.#process.pid, "SIGINT");
     } else if (!this.#connection.isDisposed) {
@@ -184,6 +209,14 @@ export class LiveKernel {
     await sleep(IDLE_AFTER_REPLY_MS, undefined, { ref: false });
     await this.#connection.requestKernelInfo();
     return reply;
+  }
+
+  /** Waits for a result that a kernel may send after it said that it is idle; most cells have none, and cost the wait. */
+  async #lateResult(result: Promise<void>): Promise<void> {
+    const waited = this.#connection
+      .requestKernelInfo()
+      .then(() => sleep(LATE_RESULT_MS, undefined, { ref: false }));
+    await Promise.race([result, waited, this.ended]);
   }
 
   #died(exit: KernelExit): void {

@@ -2,7 +2,6 @@
 
 import logging
 import os
-import signal
 import sys
 import types
 
@@ -23,11 +22,24 @@ from traitlets import Type
 from traitlets.config import Config
 
 import cell_output
+import interrupts
 
 
 class CellShell(ZMQInteractiveShell):
     displayhook_class = Type(cell_output.CellDisplayHook)
     display_pub_class = Type(cell_output.CellDisplayPublisher)
+
+    async def run_code(self, code_obj, result=None, *, async_=False):
+        before = interrupts.allow_coroutine(code_obj) if async_ else interrupts.allow()
+        try:
+            return await super().run_code(code_obj, result, async_=async_)
+        finally:
+            interrupts.restore(before)
+
+    def _get_exc_info(self, exc_tuple=None):
+        etype, value, traceback = super()._get_exc_info(exc_tuple)
+        interrupts.leave_out_handler(traceback)
+        return etype, value, traceback
 
     def _showtraceback(self, etype, evalue, stb):
         super()._showtraceback(etype, cell_output.clip(str(evalue)), [cell_output.clip(entry) for entry in stb])
@@ -52,6 +64,7 @@ class CellKernel(IPythonKernel):
         cell = extract_header(parent)
         cell_output.enter_cell(cell)
         if cell.get("msg_type") == "execute_request":
+            interrupts.expect()
             self._stdout.begin_cell(cell)
             self._stderr.begin_cell(cell)
 
@@ -67,15 +80,15 @@ class CellKernel(IPythonKernel):
         pass
 
     async def do_execute(self, *args, **kwargs):
-        # An interrupt may hit the user's code and nothing else: one that comes while the reply is made would lose it.
+        # An interrupt that comes while the reply is made would lose it.
         try:
             try:
-                signal.signal(signal.SIGINT, signal.default_int_handler)
                 reply = await super().do_execute(*args, **kwargs)
             finally:
-                signal.signal(signal.SIGINT, signal.SIG_IGN)
+                interrupts.ignore()
         except KeyboardInterrupt:
-            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            interrupts.ignore()
+            self.shell._showtraceback(KeyboardInterrupt, KeyboardInterrupt(), ["KeyboardInterrupt: "])
             reply = {
                 "status": "error",
                 "ename": "KeyboardInterrupt",
@@ -162,4 +175,5 @@ def run(connection_file, max_text_length):
     config.HistoryManager.hist_file = ":memory:"
     app = KernelApp.instance(config=config)
     app.initialize(["-f", connection_file])
+    interrupts.watch()
     app.start()

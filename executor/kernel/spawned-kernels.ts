@@ -26,6 +26,7 @@ export class SpawnedKernels implements KernelLauncher {
   /** Every kernel knows TCP; `ipc` only some. */
   readonly transport = "tcp";
   readonly interruptMode: KernelLauncher["interruptMode"];
+  readonly resultMayBeLate = true;
   readonly #options: SpawnedKernelsOptions;
 
   constructor(options: SpawnedKernelsOptions) {

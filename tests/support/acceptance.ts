@@ -142,6 +142,24 @@ if True:
       expect((await run("before")).outputs).toMatchObject([{ data: { "text/plain": "7" } }]);
     });
 
+    test.each([
+      ["code that blocks", "import time; time.sleep(60)"],
+      ["a coroutine that waits", "import asyncio\nawait asyncio.sleep(60)"],
+      [
+        "code that blocks in a coroutine",
+        "async def block():\n    import time; time.sleep(60)\nawait block()",
+      ],
+    ])("an interrupt is never lost, however early it comes: %s", async (_, code) => {
+      await run("before = 8");
+      for (let round = 0; round < 5; round += 1) {
+        const running = run(code);
+        await expect.poll(kernelState, { interval: 1 }).toBe("busy");
+        await post("/session/0/interrupt");
+        expect((await running).outcome).toBe("interrupted");
+      }
+      expect((await run("before")).outputs).toMatchObject([{ data: { "text/plain": "8" } }]);
+    });
+
     test("a restart ends the cell with the outcome restarted; a run that comes meanwhile has the clean kernel", async () => {
       await run("gone = 1");
       const running = run("import time; time.sleep(60)");
