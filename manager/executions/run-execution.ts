@@ -106,6 +106,13 @@ function* eventsOfReply(reply: Reply, startedAt: number): Generator<ExecutionEve
   yield { seq, type: "outcome", ...endOf(outcome, startedAt) };
 }
 
+/** The events of a run that waited for its turn and was refused then; nothing of it ran. */
+export function* refusedEvents(error: ServiceError): Generator<ExecutionEvent> {
+  const outcome = error.code === "session_ended" ? "restarted" : "executor_lost";
+  yield { seq: 0, type: "output", output: systemError("NotRun", `The code did not run: ${error.message}`) };
+  yield { seq: 1, type: "outcome", ...endOf(outcome, performance.now()) };
+}
+
 function endOf(outcome: ExecutionEnd["outcome"], startedAt: number): ExecutionEnd {
   return {
     outcome,
