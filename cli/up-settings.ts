@@ -56,8 +56,8 @@ export async function readUpSettings(
   const managerEnv = readManagerEnv(
     {
       ...env,
-      ...(flags.host === undefined ? {} : { HOST: flags.host }),
-      ...(flags.port === undefined ? {} : { PORT: port === undefined ? undefined : String(port) }),
+      ...(flags.host === undefined ? {} : { FLEET_HOST: flags.host }),
+      ...(flags.port === undefined ? {} : { FLEET_PORT: port === undefined ? undefined : String(port) }),
       ...(flags.allocation === undefined ? {} : { FLEET_ALLOCATION: flags.allocation }),
       ...(flags.apiKeyFile === undefined ? {} : { FLEET_API_KEYS_FILE: flags.apiKeyFile }),
     },

@@ -33,8 +33,8 @@ export function managerService(spec: FleetSpec, config: ContainerConfig): Compos
     networks: spec.network === "shared" ? ["default", EXECUTOR_NETWORK] : ["default"],
     ports: [publishedPort(spec.manager.publish, spec.manager.port, MANAGER_PORT)],
     environment: {
-      HOST: "0.0.0.0",
-      PORT: String(MANAGER_PORT),
+      FLEET_HOST: "0.0.0.0",
+      FLEET_PORT: String(MANAGER_PORT),
       // Inside its container the manager listens on every address; this one decides whether it may do without keys.
       FLEET_PUBLISHED_ON: spec.manager.publish,
       CONTAINER_CONFIG_FILE: CONFIG_PATH,

@@ -11,9 +11,9 @@ const names = z.string().transform((text) => text.split(/[\s,]+/).filter((name) 
 
 /** The manager's environment variables. The command `fleet up` reads the same ones. */
 export const managerEnvSchema = z.object({
-  HOST: z.string().min(1).default("127.0.0.1"),
-  PORT: z.coerce.number().int().min(0).max(65_535).default(MANAGER_PORT),
-  /** Address on which the port is published to others, where that is not `HOST`: in a container. */
+  FLEET_HOST: z.string().min(1).default("127.0.0.1"),
+  FLEET_PORT: z.coerce.number().int().min(0).max(65_535).default(MANAGER_PORT),
+  /** Address on which the port is published to others, where that is not `FLEET_HOST`: in a container. */
   FLEET_PUBLISHED_ON: z.string().min(1).optional(),
   FLEET_API_KEYS: names.default([]),
   FLEET_API_KEYS_FILE: z.string().min(1).optional(),
@@ -62,7 +62,7 @@ export function parseEnv<T extends z.ZodType>(
  */
 export function managerSettings(env: ManagerEnv, keysOfFile: readonly string[]): ManagerSettings {
   const apiKeys = [...env.FLEET_API_KEYS, ...keysOfFile];
-  const publishedOn = env.FLEET_PUBLISHED_ON ?? env.HOST;
+  const publishedOn = env.FLEET_PUBLISHED_ON ?? env.FLEET_HOST;
   if (apiKeys.length === 0 && !LOOPBACK.has(publishedOn)) {
     throw new ConfigError(
       `refused to serve on ${publishedOn} without API keys: whoever reaches the port could run code here. ` +
@@ -70,8 +70,8 @@ export function managerSettings(env: ManagerEnv, keysOfFile: readonly string[]):
     );
   }
   return {
-    host: env.HOST,
-    port: env.PORT,
+    host: env.FLEET_HOST,
+    port: env.FLEET_PORT,
     apiKeys,
     allowedHosts: env.FLEET_ALLOWED_HOSTS,
     allocation: env.FLEET_ALLOCATION,

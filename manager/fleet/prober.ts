@@ -25,6 +25,9 @@ export const DEFAULT_PROBE_SETTINGS: ProbeSettings = {
   resetTimeoutMs: 60_000,
 };
 
+/** How an executor says that its kernel cannot be started; it goes on trying. */
+const START_FAILED = "kernel_start_failed";
+
 /** Time-outs in a row after which an executor counts as lost; a refused connection counts at the second. */
 const MAX_FAILURES = 3;
 
@@ -113,9 +116,10 @@ class Prober {
   #notReady(reason: string): void {
     const { state } = this.#executor;
     if (state.name !== "starting" && state.name !== "unhealthy") return;
-    const seconds = this.#settings.startTimeoutMs / 1000;
-    if (state.name === "starting" && performance.now() - this.#startedAt >= this.#settings.startTimeoutMs) {
-      this.#fleet.markLost(this.#executor.number, `not ready after ${seconds} s: ${reason}`);
+    const tooLong = performance.now() - this.#startedAt >= this.#settings.startTimeoutMs;
+    if (state.name === "starting" && (tooLong || reason.startsWith(START_FAILED))) {
+      const since = tooLong ? `not ready after ${this.#settings.startTimeoutMs / 1000} s: ` : "";
+      this.#fleet.markLost(this.#executor.number, since + reason);
     } else if (state.reason !== reason) {
       this.#fleet.changeState(this.#executor, { ...state, reason });
     }

@@ -34,7 +34,7 @@ afterEach(async () => {
 async function start(env: Record<string, string>, config?: string) {
   const cwd = await mkdtemp(join(folder, "run-"));
   if (config !== undefined) await writeFile(join(cwd, "container_config.json"), config);
-  const child = spawn(process.execPath, [PROGRAM], { cwd, env: { PORT: "0", ...env } });
+  const child = spawn(process.execPath, [PROGRAM], { cwd, env: { FLEET_PORT: "0", ...env } });
   const ended = Promise.all([once(child, "exit"), text(child.stdout)]);
   let stderr = "";
   child.stderr.setEncoding("utf8").on("data", (chunk: string) => (stderr += chunk));
@@ -86,12 +86,12 @@ describe("a broken container config ends the start with exit code 1, and says wh
 
 describe("a bad environment ends the start with exit code 2", () => {
   test("and lists every bad variable", async () => {
-    const manager = await start({ PORT: "http", FLEET_ALLOCATION: "lax", FLEET_MAX_QUEUED: "0" });
+    const manager = await start({ FLEET_PORT: "http", FLEET_ALLOCATION: "lax", FLEET_MAX_QUEUED: "0" });
     const { code, stderr } = await manager.end();
     expect(code).toBe(2);
     expect(stderr.split("\n").map((line) => line.split(":")[0])).toEqual([
       "bad environment",
-      'PORT="http"',
+      'FLEET_PORT="http"',
       'FLEET_ALLOCATION="lax"',
       'FLEET_MAX_QUEUED="0"',
       "",
@@ -99,7 +99,7 @@ describe("a bad environment ends the start with exit code 2", () => {
   });
 
   test("an address beyond loopback without keys is refused, with the way out", async () => {
-    const manager = await start({ HOST: "0.0.0.0" }, configOf(executor.url));
+    const manager = await start({ FLEET_HOST: "0.0.0.0" }, configOf(executor.url));
     const { code, stderr } = await manager.end();
     expect(code).toBe(2);
     expect(stderr).toMatch(/^refused to serve on 0\.0\.0\.0 without API keys: .* Set FLEET_API_KEYS/);
@@ -127,7 +127,7 @@ test("a port that is taken ends the start with exit code 1", async () => {
   await once(server, "listening");
   const address: AddressInfo | string | null = server.address();
   const port = typeof address === "object" ? String(address?.port) : "";
-  const manager = await start({ PORT: port }, configOf(executor.url));
+  const manager = await start({ FLEET_PORT: port }, configOf(executor.url));
   const { code, stderr } = await manager.end();
   expect(code).toBe(1);
   expect(stderr).toContain(`EADDRINUSE: address already in use 127.0.0.1:${port}`);

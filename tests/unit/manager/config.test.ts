@@ -16,12 +16,14 @@ describe("the environment", () => {
   });
 
   test("counts an empty value as not given", () => {
-    expect(read({ PORT: "", HOST: "", FLEET_ALLOCATION: undefined })).toMatchObject({ PORT: 5000 });
+    expect(read({ FLEET_PORT: "", FLEET_HOST: "", FLEET_ALLOCATION: undefined })).toMatchObject({
+      FLEET_PORT: 5000,
+    });
   });
 
   test("lists every bad variable at once, with its value", () => {
     const bad = {
-      PORT: "70000",
+      FLEET_PORT: "70000",
       FLEET_ALLOCATION: "lax",
       FLEET_IDLE_TIMEOUT: "-1",
       FLEET_MAX_WAITING: "many",
@@ -48,10 +50,10 @@ describe("the environment", () => {
 describe("an address that others reach", () => {
   test.each(["0.0.0.0", "::", "192.168.1.5", "fleet.example"])(
     "%s without keys is refused, with the way out",
-    (HOST) => {
-      expect(() => managerSettings(read({ HOST }), [])).toThrow(
+    (FLEET_HOST) => {
+      expect(() => managerSettings(read({ FLEET_HOST }), [])).toThrow(
         new ConfigError(
-          `refused to serve on ${HOST} without API keys: whoever reaches the port could run code here. ` +
+          `refused to serve on ${FLEET_HOST} without API keys: whoever reaches the port could run code here. ` +
             "Set FLEET_API_KEYS or FLEET_API_KEYS_FILE, or serve on 127.0.0.1.",
         ),
       );
@@ -59,27 +61,27 @@ describe("an address that others reach", () => {
   );
 
   test("keys that are nothing but commas are no keys", () => {
-    expect(() => managerSettings(read({ HOST: "0.0.0.0", FLEET_API_KEYS: " , " }), [])).toThrow(
+    expect(() => managerSettings(read({ FLEET_HOST: "0.0.0.0", FLEET_API_KEYS: " , " }), [])).toThrow(
       "without API keys",
     );
   });
 
   test("is served with keys, of the variable or of a file", () => {
-    expect(managerSettings(read({ HOST: "0.0.0.0", FLEET_API_KEYS: "k" }), []).host).toBe("0.0.0.0");
-    expect(managerSettings(read({ HOST: "0.0.0.0" }), ["k"]).host).toBe("0.0.0.0");
+    expect(managerSettings(read({ FLEET_HOST: "0.0.0.0", FLEET_API_KEYS: "k" }), []).host).toBe("0.0.0.0");
+    expect(managerSettings(read({ FLEET_HOST: "0.0.0.0" }), ["k"]).host).toBe("0.0.0.0");
   });
 
   test("in a container is the one on which the port is published", () => {
-    const HOST = "0.0.0.0";
-    expect(managerSettings(read({ HOST, FLEET_PUBLISHED_ON: "127.0.0.1" }), []).host).toBe(HOST);
-    expect(() => managerSettings(read({ HOST, FLEET_PUBLISHED_ON: "0.0.0.0" }), [])).toThrow(
+    const FLEET_HOST = "0.0.0.0";
+    expect(managerSettings(read({ FLEET_HOST, FLEET_PUBLISHED_ON: "127.0.0.1" }), []).host).toBe(FLEET_HOST);
+    expect(() => managerSettings(read({ FLEET_HOST, FLEET_PUBLISHED_ON: "0.0.0.0" }), [])).toThrow(
       "without API keys",
     );
     expect(() => managerSettings(read({ FLEET_PUBLISHED_ON: "10.0.0.1" }), [])).toThrow("10.0.0.1");
   });
 
-  test.each(["127.0.0.1", "::1", "localhost"])("is not %s", (HOST) => {
-    expect(managerSettings(read({ HOST }), []).host).toBe(HOST);
+  test.each(["127.0.0.1", "::1", "localhost"])("is not %s", (FLEET_HOST) => {
+    expect(managerSettings(read({ FLEET_HOST }), []).host).toBe(FLEET_HOST);
   });
 });
 
