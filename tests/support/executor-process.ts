@@ -162,6 +162,7 @@ export class ExecutorProcess {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.stop();
     await rm(this.dir, { recursive: true, force: true });
-    if (this.log.includes(UNNOTICED)) throw new Error(`a task of the executor failed unnoticed:\n${this.log}`);
+    if (this.log.includes(UNNOTICED))
+      throw new Error(`a task of the executor failed unnoticed:\n${this.log}`);
   }
 }
