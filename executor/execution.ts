@@ -1,7 +1,7 @@
 import type { Logger } from "pino";
 import type { ExecutionEvent } from "#contract/events.ts";
 import type { ExecuteRequest, ExecutionEnd } from "#contract/execution.ts";
-import { kernelOutputOf, errorOutput } from "#executor/kernel/kernel-outputs.ts";
+import { errorOutput, kernelOutputOf, pagerOutputs } from "#executor/kernel/kernel-outputs.ts";
 import type { Kernel } from "#executor/kernel/kernel.ts";
 import type { LiveKernel } from "#executor/kernel/live-kernel.ts";
 import type { MemoryGroup } from "#executor/kernel/memory.ts";
@@ -148,6 +148,7 @@ export class Execution {
         errorSeen ||= output.type === "output" && output.output.type === "error";
         cap.add(output);
       });
+      for (const output of pagerOutputs(reply)) cap.add(output);
       if (reply.status === "error" && !errorSeen) cap.add({ type: "output", output: errorOutput(reply) });
       return { by: "reply", reply };
     } catch (error) {

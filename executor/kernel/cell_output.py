@@ -6,21 +6,19 @@ thread at every flush; breaks UTF-8 that is split between two writes to a descri
 without bound, when more is printed than can be sent.
 """
 
-import _thread as _thread_module
 import codecs
-import contextvars
 import functools
 import io
 import os
 import threading
-from concurrent.futures import ThreadPoolExecutor
 
-import zmq
 from ipykernel.displayhook import ZMQShellDisplayHook
 from ipykernel.iostream import IOPubThread, OutStream
 from ipykernel.jsonutil import encode_images
 from ipykernel.zmqshell import ZMQDisplayPublisher
 from tornado.ioloop import IOLoop
+
+from cell_context import current_cell
 
 CHUNK_LENGTH = 32 * 1024
 PIPE_BYTES = 64 * 1024
@@ -29,22 +27,7 @@ MAX_BACKLOG_BYTES = 1024 * 1024
 MESSAGE_OVERHEAD_BYTES = 2048
 HIGH_WATER_MARK = 64
 
-_cell = contextvars.ContextVar("cell")
-_thread = threading.local()
-_latest_cell = {}
 _max_text_length = None
-
-
-def enter_cell(header):
-    """Output belongs to the request with this header from now on, in this context and what is started from it."""
-    global _latest_cell
-    _latest_cell = header
-    _cell.set(header)
-
-
-def current_cell():
-    cell = _cell.get(None)
-    return getattr(_thread, "cell", _latest_cell) if cell is None else cell
 
 
 def limit_text(length):
@@ -166,7 +149,7 @@ class CellStream(OutStream):
 
     flush_interval = 0.1
 
-    def __init__(self, session, pub_thread, name):
+    def __init__(self, session, pub_thread, name, **_options):
         super().__init__(session, pub_thread, name, watchfd=False)
         self._fd = {"stdout": 1, "stderr": 2}[name]
         self._pending = {}  # msg_id -> (cell, buffer)
@@ -175,6 +158,8 @@ class CellStream(OutStream):
         self._pipe = None
         self._next_pipe = None
         self._old_pipes = []
+        self._child_pid = None
+        self._child_text = ""
 
     @property
     def parent_header(self):
@@ -211,14 +196,23 @@ class CellStream(OutStream):
         if self.pub_thread is None:
             raise ValueError("I/O operation on closed file")
         if os.getpid() != self._master_pid:
-            # The pipe brings a forked child's output to the I/O thread, which the child has not.
-            data = memoryview(string.encode("utf-8", errors="replace"))
-            while data:
-                data = data[os.write(self._fd, data) :]
+            self._write_in_child(string)
             return len(string)
         self.write_for(current_cell(), string)
         self.pub_thread.wait_for_room()
         return len(string)
+
+    def _write_in_child(self, string):
+        """The pipe brings a forked child's lines to the I/O thread, which the child has not."""
+        if self._child_pid != os.getpid():
+            self._child_pid, self._child_text = os.getpid(), ""
+        lines, newline, self._child_text = (self._child_text + string).rpartition("\n")
+        self._write_through(lines + newline)
+
+    def _write_through(self, text):
+        data = memoryview(text.encode("utf-8", errors="replace"))
+        while data:
+            data = data[os.write(self._fd, data) :]
 
     def write_for(self, cell, string):
         with self._pending_lock:
@@ -242,7 +236,12 @@ class CellStream(OutStream):
 
     def flush(self):
         """Hands everything to the I/O thread, which keeps the order; there is nothing to wait for."""
-        if self.pub_thread is None or os.getpid() != self._master_pid:
+        if self.pub_thread is None:
+            return
+        if os.getpid() != self._master_pid:
+            if self._child_pid == os.getpid():
+                text, self._child_text = self._child_text, ""
+                self._write_through(text)
             return
         if self._pipe is not None:
             self._pipe.drain()
@@ -286,52 +285,3 @@ class CellDisplayHook(ZMQShellDisplayHook):
         super().write_format_data(format_dict, md_dict)
         if self.msg:
             self.msg["content"]["data"] = clip_values(self.msg["content"]["data"])
-
-
-def in_current_cell(function):
-    """The function, to be called elsewhere as a part of the current cell."""
-    cell = current_cell()
-
-    @functools.wraps(function, updated=())
-    def call(*args, **kwargs):
-        token = _cell.set(cell)
-        try:
-            return function(*args, **kwargs)
-        finally:
-            _cell.reset(token)
-
-    return call
-
-
-def thread_of_current_cell(function):
-    """The function, to be run by a thread that is of the current cell, also in what follows the function itself."""
-    cell = current_cell()
-
-    @functools.wraps(function, updated=())
-    def run(*args, **kwargs):
-        _thread.cell = cell
-        return function(*args, **kwargs)
-
-    return run
-
-
-def follow_threads():
-    """Threads belong to the cell that starts them, work for a pool to the cell that submits it."""
-    thread_start = threading.Thread.start
-    start_new_thread = _thread_module.start_new_thread
-    pool_submit = ThreadPoolExecutor.submit
-
-    def start(self):
-        # Timers and many others override `run`: only an attribute of the instance comes before all of them.
-        self.run = thread_of_current_cell(self.run)
-        thread_start(self)
-
-    def start_function(function, args, kwargs={}):
-        return start_new_thread(thread_of_current_cell(function), args, kwargs)
-
-    def submit(self, fn, /, *args, **kwargs):
-        return pool_submit(self, in_current_cell(fn), *args, **kwargs)
-
-    threading.Thread.start = start
-    _thread_module.start_new_thread = start_function
-    ThreadPoolExecutor.submit = submit

@@ -47,6 +47,19 @@ export function kernelOutputOf(message: KernelMessage.IIOPubMessage): KernelOutp
   return undefined;
 }
 
+/** What a reply wants shown in a pager, a help text say, as outputs. Source: Jupyter messaging protocol, "Payloads". */
+export function pagerOutputs(
+  reply: KernelMessage.IExecuteReplyMsg["content"],
+): Extract<KernelOutput, { type: "output" }>[] {
+  const payloads = "payload" in reply && Array.isArray(reply.payload) ? reply.payload : [];
+  return payloads
+    .filter((payload) => payload["source"] === "page")
+    .map((payload) => ({
+      type: "output",
+      output: { type: "display", data: mimeBundleSchema.parse(payload["data"]) },
+    }));
+}
+
 const RULE = /^-+$/;
 
 /** An error as an output: its traceback without colours and without IPython's line of dashes. */

@@ -21,6 +21,7 @@ from jupyter_client.session import extract_header
 from traitlets import Type
 from traitlets.config import Config
 
+import cell_context
 import cell_output
 import interrupts
 
@@ -52,6 +53,7 @@ class CellKernel(IPythonKernel):
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
         self._pid = os.getpid()
+        self._cell_streams = (sys.stdout, sys.stderr)
 
     def start(self):
         self.shell.exit_now = False
@@ -62,16 +64,16 @@ class CellKernel(IPythonKernel):
         if channel != "shell":
             return
         cell = extract_header(parent)
-        cell_output.enter_cell(cell)
+        cell_context.enter_cell(cell)
         if cell.get("msg_type") == "execute_request":
             interrupts.expect()
-            self._stdout.begin_cell(cell)
-            self._stderr.begin_cell(cell)
+            for stream in self._cell_streams:
+                stream.begin_cell(cell)
 
     async def dispatch_shell(self, msg):
         await super().dispatch_shell(msg)
-        self._stdout.prepare_cell()
-        self._stderr.prepare_cell()
+        for stream in self._cell_streams:
+            stream.prepare_cell()
 
     def pre_handler_hook(self):
         pass
@@ -100,13 +102,15 @@ class CellKernel(IPythonKernel):
             }
         if os.getpid() != self._pid:
             # The cell forked, and this is the child at the end of its code. The kernel's sockets are the parent's.
+            for stream in self._cell_streams:
+                stream.flush()
             os._exit(0 if reply["status"] == "ok" else 1)
         if reply["status"] == "error":
             reply["evalue"] = cell_output.clip(reply["evalue"])
         return reply
 
     def _initialize_thread_hooks(self):
-        # `cell_output.follow_threads` covers more, threads whose `run` is overridden among them.
+        # `cell_context.follow_threads` covers more, threads whose `run` is overridden among them.
         pass
 
 
@@ -154,9 +158,7 @@ class KernelApp(IPKernelApp):
             for handler in logger.handlers:
                 if isinstance(handler, logging.StreamHandler):
                     handler.setStream(log_stream)
-        self.outstream_class = None
-        sys.stdout = cell_output.CellStream(self.session, self.iopub_thread, "stdout")
-        sys.stderr = cell_output.CellStream(self.session, self.iopub_thread, "stderr")
+        self.outstream_class = "cell_output.CellStream"
         super().init_io()
 
     def init_code(self):
@@ -168,7 +170,7 @@ def run(connection_file, max_text_length):
     """Runs a kernel until it is told to end."""
     sys.argv = ["ipykernel_launcher", "-f", connection_file]
     cell_output.limit_text(max_text_length)
-    cell_output.follow_threads()
+    cell_context.follow_threads()
     config = Config()
     config.InteractiveShell.colors = "nocolor"
     config.HistoryManager.enabled = False

@@ -132,6 +132,19 @@ describe("a kernel that dies while nothing runs", () => {
   });
 });
 
+describe("a restart while another start goes on", () => {
+  test("gives a clean kernel that says nothing of the one that was lost", async () => {
+    for (let i = 0; i < 5; i += 1) {
+      await executor.execute("import os; os._exit(1)");
+      expect(await executor.postJson("/restart")).toEqual({ status: "restarting" });
+      const next = await executor.execute("import os; print(os.listdir()); open('note', 'w').close()");
+      expect(next).toMatchObject({ outcome: "ok", execution_count: 1, outputs: [{ text: "[]\n" }] });
+      expect(next.kernel.restarted).toBeUndefined();
+    }
+    expect((await executor.health()).kernel.state).toBe("idle");
+  });
+});
+
 describe("a kernel that does not start", () => {
   test("is told by /ready and by KernelError, and is tried again", async () => {
     await using broken = await ExecutorProcess.launch({ KERNEL_PYTHON: "/nowhere/python" });

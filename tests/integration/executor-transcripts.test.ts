@@ -109,6 +109,12 @@ print("end")`;
     ]);
   });
 
+  test("a help text is a display", async () => {
+    expect((await executor.execute("print?")).outputs).toMatchObject([
+      { type: "display", data: { "text/plain": expect.stringContaining("Prints the values") } },
+    ]);
+  });
+
   test("top-level await works", async () => {
     expect((await executor.execute("import asyncio\nawait asyncio.sleep(0.01, 5)")).outputs).toMatchObject([
       { type: "result", data: { "text/plain": "5" } },
