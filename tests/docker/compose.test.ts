@@ -33,7 +33,8 @@ class ComposeFleet {
     const fleet = new ComposeFleet(directory, port);
     const output = ["--output", fleet.#file, "--manager-port", String(port)];
     await run(process.execPath, ["generate-compose.ts", ...flags, ...output], { cwd: PROJECT_DIR });
-    await fleet.compose("up", "-d", "--wait", "--quiet-pull");
+    // An image of an earlier state of the sources must not serve here.
+    await fleet.compose("up", "--build", "-d", "--wait", "--quiet-pull");
     return fleet;
   }
 
