@@ -78,9 +78,8 @@ class Prober {
       case "unhealthy": {
         const { ready, reason } = await client.ready(bounded());
         if (!ready) return this.#notReady(reason ?? "it gives no reason");
-        this.#executor.bootId = boot_id;
         await this.#readWarnings(bounded());
-        return this.#recovered(fresh, (await client.executions(bounded())) === 0);
+        return this.#recovered(boot_id, (await client.executions(bounded())) === 0);
       }
       case "allocated":
         if (fresh) this.#fleet.markLost(this.#executor.number, "the executor was started anew");
@@ -94,10 +93,13 @@ class Prober {
   }
 
   /** An executor that answers again is free if nobody can have used it, its session's if that survived, else reset. */
-  async #recovered(fresh: boolean, unused: boolean): Promise<void> {
+  async #recovered(bootId: string | undefined, unused: boolean): Promise<void> {
     const { state } = this.#executor;
     if (state.name !== "starting" && state.name !== "unhealthy") return;
-    if (state.name === "unhealthy" && state.sessionId && !fresh && this.#executor.bootId !== undefined) {
+    const survived = bootId !== undefined && bootId === this.#executor.bootId;
+    // Not before its state changes: a probe that fails in between must not make a fresh kernel look like the old one.
+    this.#executor.bootId = bootId;
+    if (state.name === "unhealthy" && state.sessionId && survived) {
       return this.#fleet.changeState(this.#executor, { name: "allocated", sessionId: state.sessionId });
     }
     if (unused) return this.#fleet.changeState(this.#executor, { name: "free" });
@@ -106,8 +108,9 @@ class Prober {
     await resetExecutor(this.#fleet, this.#executor, { reason, timeoutMs: this.#settings.resetTimeoutMs });
   }
 
+  /** Warnings are of use, but an executor serves without them. */
   async #readWarnings(signal: AbortSignal): Promise<void> {
-    const info = await this.#executor.client.codeInfo(signal);
+    const info = await this.#executor.client.codeInfo(signal).catch(() => undefined);
     this.#executor.warnings =
       info?.failed.map(({ file, error }) => `mounted file ${file} failed: ${error}`) ?? [];
   }
