@@ -18,7 +18,7 @@ export const EXECUTOR_TRANSITIONS = {
   free: ["allocated", "unhealthy", "starting"],
   allocated: ["resetting", "unhealthy"],
   resetting: ["free", "unhealthy"],
-  unhealthy: ["unhealthy", "allocated", "resetting", "free", "starting"],
+  unhealthy: ["unhealthy", "allocated", "resetting", "free"],
 } as const satisfies Record<StateName, readonly StateName[]>;
 
 /** @throws {Error} when the table does not allow the step: a bug of the manager. */

@@ -31,6 +31,15 @@ const START_FAILED = "kernel_start_failed";
 /** Time-outs in a row after which an executor counts as lost; a refused connection counts at the second. */
 const MAX_FAILURES = 3;
 
+/** What is known of an executor that answers again. */
+interface Recovery {
+  bootId: string | undefined;
+  /** Whether its process has not run any code. */
+  unused: boolean;
+  /** Aborts when the manager stops. */
+  signal: AbortSignal;
+}
+
 /** Probes every executor until the signal aborts. */
 export async function probeFleet(fleet: Fleet, settings: ProbeSettings, signal: AbortSignal): Promise<void> {
   await Promise.all(fleet.executors.map((executor) => new Prober(fleet, executor, settings).run(signal)));
@@ -41,7 +50,7 @@ class Prober {
   readonly #fleet: Fleet;
   readonly #executor: Executor;
   readonly #settings: ProbeSettings;
-  readonly #startedAt = performance.now();
+  #startedAt = performance.now();
   #failures = 0;
 
   constructor(fleet: Fleet, executor: Executor, settings: ProbeSettings) {
@@ -79,21 +88,28 @@ class Prober {
         const { ready, reason } = await client.ready(bounded());
         if (!ready) return this.#notReady(reason ?? "it gives no reason");
         await this.#readWarnings(bounded());
-        return this.#recovered(boot_id, (await client.executions(bounded())) === 0);
+        const unused = (await client.executions(bounded())) === 0;
+        return this.#recovered({ bootId: boot_id, unused, signal });
       }
       case "allocated":
         if (fresh) this.#fleet.markLost(this.#executor.number, "the executor was started anew");
         return;
       case "free":
-        this.#executor.bootId = boot_id;
+        if (fresh) this.#startsAnew();
         return;
       case "resetting":
         return;
     }
   }
 
+  /** Another process took the place of one that nobody held: it is free again when it is ready. */
+  #startsAnew(): void {
+    this.#startedAt = performance.now();
+    this.#fleet.changeState(this.#executor, { name: "starting", reason: "the executor was started anew" });
+  }
+
   /** An executor that answers again is free if nobody can have used it, its session's if that survived, else reset. */
-  async #recovered(bootId: string | undefined, unused: boolean): Promise<void> {
+  async #recovered({ bootId, unused, signal }: Recovery): Promise<void> {
     const { state } = this.#executor;
     if (state.name !== "starting" && state.name !== "unhealthy") return;
     const survived = bootId !== undefined && bootId === this.#executor.bootId;
@@ -105,7 +121,8 @@ class Prober {
     if (unused) return this.#fleet.changeState(this.#executor, { name: "free" });
     const reason =
       state.name === "starting" ? "it was used before this manager started" : `after: ${state.reason}`;
-    await resetExecutor(this.#fleet, this.#executor, { reason, timeoutMs: this.#settings.resetTimeoutMs });
+    const { resetTimeoutMs: timeoutMs } = this.#settings;
+    await resetExecutor(this.#fleet, this.#executor, { reason, timeoutMs, signal });
   }
 
   /** Warnings are of use, but an executor serves without them. */

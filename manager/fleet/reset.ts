@@ -10,6 +10,8 @@ export interface ResetOptions {
   timeoutMs: number;
   /** Resolves when nothing of the last session is under way; left out when nothing was. */
   settled?: () => Promise<void>;
+  /** Gives the reset up and leaves the executor's state alone: the manager stops. */
+  signal?: AbortSignal;
 }
 
 /**
@@ -19,7 +21,8 @@ export interface ResetOptions {
 export async function resetExecutor(fleet: Fleet, executor: Executor, options: ResetOptions): Promise<void> {
   fleet.changeState(executor, { name: "resetting", reason: options.reason });
   const { lostSignal } = executor;
-  const signal = AbortSignal.any([AbortSignal.timeout(options.timeoutMs), lostSignal]);
+  const givenUp = options.signal ? AbortSignal.any([lostSignal, options.signal]) : lostSignal;
+  const signal = AbortSignal.any([AbortSignal.timeout(options.timeoutMs), givenUp]);
   try {
     await restart(executor, signal);
     if (options.settled) {
@@ -27,10 +30,13 @@ export async function resetExecutor(fleet: Fleet, executor: Executor, options: R
       await options.settled();
       await restart(executor, signal);
     }
-    if (executor.state.name === "resetting") fleet.changeState(executor, { name: "free" });
+    const { boot_id } = await executor.client.health(signal);
+    if (executor.state.name !== "resetting") return;
+    executor.bootId = boot_id;
+    fleet.changeState(executor, { name: "free" });
   } catch (error) {
     // An executor that was lost meanwhile is the prober's, and may be well again.
-    if (!lostSignal.aborted) fleet.markLost(executor.number, `the reset failed: ${errorText(error)}`);
+    if (!givenUp.aborted) fleet.markLost(executor.number, `the reset failed: ${errorText(error)}`);
   }
 }
 

@@ -85,3 +85,41 @@ describe("a session ends with the process that it ran in", () => {
     },
   );
 });
+
+describe("a healthy new session is not taken for one of an earlier process", () => {
+  test("when the process changed while nobody held the executor", async () => {
+    const process = bootable();
+    await using executor = await startScriptedExecutor(process.scripts);
+    await using manager = await startTestManager({ 0: { url: executor.url, type: "python" } });
+    await untilFree(manager);
+    const states: string[] = [];
+    manager.fleet.onChange(({ state }) => states.push(state.name));
+    process.bootAnew();
+    await until("it is free again", () => states.includes("free") || undefined);
+    expect(states).toEqual(["starting", "free"]);
+
+    const session = await allocate(manager);
+    await process.probedAgain();
+    expect((await execute(manager, session)).status).toBe(200);
+  });
+
+  test("when the process changed during a reset", async () => {
+    const process = bootable();
+    await using executor = await startScriptedExecutor({
+      ...process.scripts,
+      "/restart": (_, reply) => {
+        process.bootAnew();
+        sendJson(reply, { status: "restarting" });
+      },
+    });
+    await using manager = await startTestManager({ 0: { url: executor.url, type: "python" } });
+    await untilFree(manager);
+    const first = await allocate(manager);
+    await execute(manager, first);
+    await fetch(`${manager.url}/deallocate/${first}`, { method: "POST" });
+
+    const second = await allocate(manager);
+    await process.probedAgain();
+    expect((await execute(manager, second)).status).toBe(200);
+  });
+});

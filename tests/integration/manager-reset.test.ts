@@ -86,3 +86,14 @@ test("a reset that outlives the loss of its executor does not spoil what came af
   });
   expect(held.state).toEqual({ name: "free" });
 });
+
+test("a manager that stops does not wait for a reset that hangs, and leaves the executor's state alone", async () => {
+  // It was used before, so that the prober resets it.
+  await using executor = await startScriptedExecutor({ "/restart": () => {} });
+  const manager = await startTestManager({ 0: { url: executor.url, type: "python" } });
+  await until("the reset hangs", () => executor.calls.includes("POST /restart") || undefined);
+  const startedAt = performance.now();
+  await manager[Symbol.asyncDispose]();
+  expect(performance.now() - startedAt).toBeLessThan(1_000);
+  expect(manager.fleet.get(0).state.name).toBe("resetting");
+});

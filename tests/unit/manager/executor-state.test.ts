@@ -23,7 +23,7 @@ describe("the transition table", () => {
       "free -> starting, allocated, unhealthy",
       "allocated -> resetting, unhealthy",
       "resetting -> free, unhealthy",
-      "unhealthy -> starting, free, allocated, resetting, unhealthy",
+      "unhealthy -> free, allocated, resetting, unhealthy",
     ]);
   });
 
