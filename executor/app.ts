@@ -15,7 +15,6 @@ import type { Kernel } from "#executor/kernel/kernel.ts";
 import type { MemoryGroup } from "#executor/kernel/memory.ts";
 import { bearerAuth } from "./bearer-auth.ts";
 import type { ExecutionQueue } from "./execution-queue.ts";
-import { collectedReply, eventStream } from "./execute-reply.ts";
 
 export interface AppContext {
   kernel: Kernel;
@@ -77,8 +76,13 @@ export function createApp(context: AppContext): Hono {
     const request = await readExecuteRequest(c);
     const format = streamFormatOf(c.req.header("accept"));
     const clientGone = c.req.raw.signal;
-    if (format !== undefined) return eventStream(executions, request, { format, clientGone });
-    return c.json(await collectedReply(executions, request, { clientGone }));
+    if (format === undefined) return c.json(await executions.reply(request, { clientGone }));
+    return c.body(executions.stream(request, { format, clientGone }), 200, {
+      "Content-Type": format,
+      "Cache-Control": "no-store",
+      // Proxies would hold events back otherwise.
+      "X-Accel-Buffering": "no",
+    });
   });
 
   app.notFound((c) => {

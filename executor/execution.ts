@@ -60,11 +60,6 @@ export class Execution {
     this.#timeoutMs = Math.min(wantedMs, maxTimeoutMs);
   }
 
-  /** Number of the last event; 0 before the first. */
-  get lastSeq(): number {
-    return Math.max(0, this.#nextSeq - 1);
-  }
-
   /** Runs the code. Resolves when the outcome is out and the kernel is idle again, or a fresh one on its way. */
   async run(): Promise<void> {
     const { kernel, limits, memory } = this.#context;

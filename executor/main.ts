@@ -16,7 +16,7 @@ import { ExecutionQueue } from "./execution-queue.ts";
 
 const BAD_CONFIG_EXIT_CODE = 2;
 /** What the kernel makes is shared with the server by the group, where the two are different users. */
-const GROUP_UMASK = 0o007;
+const GROUP_UMASK = 0o002;
 /** What is made in such a folder belongs to the folder's group. */
 const SHARED_DIR_MODE = 0o2750;
 /** Longer than any client of a pool keeps an idle connection, so that none is closed under a request. */
@@ -68,7 +68,13 @@ async function main(): Promise<void> {
     stopping = true;
     log.info({ cause }, "executor stops");
     setTimeout(() => exit(1), STOP_BUDGET_MS).unref();
-    void close().then(() => exit(0));
+    void close().then(
+      () => exit(0),
+      (error: unknown) => {
+        log.error({ err: error }, "the executor did not stop cleanly");
+        exit(1);
+      },
+    );
   };
   process.on("SIGTERM", stop).on("SIGINT", stop);
   if (config.stopWithStdin) process.stdin.resume().once("close", () => stop("end of standard input"));

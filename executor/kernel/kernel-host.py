@@ -3,10 +3,12 @@ kernels share the memory of their libraries.
 
 Commands are JSON lines on standard input, reports are JSON lines on descriptor 3:
 
-    {"start": {"id", "connection_file", "working_dir", "max_text_length"}}
-        -> {"started": {"id", "pid"}} and, when the kernel has ended, {"exited": {"id", "pid", "code", "signal"}}
+    {"start": {"id", "connection_file", "working_dir", "max_text_length", "user": {"uid", "gid"} or null}}
+        -> {"started": {"id", "pid"}} and, when the kernel has ended, {"exited": {"id", "code", "signal"}};
+        or {"refused": {"id", "error"}}
 
-When standard input ends, every kernel is killed and the host ends. Nothing here may start a thread, a ZMQ context or an
+With a user the kernels are that user's, and the host is the server's: out of reach for the code that it forks kernels
+for. When standard input ends, every kernel is killed and the host ends. Nothing here may start a thread, a ZMQ context or an
 event loop: they do not survive a fork.
 """
 
@@ -33,6 +35,8 @@ USED_BY_ALL = (
     "tornado.platform.asyncio",
 )
 SWEEP_BUDGET_S = 0.5
+SWEEP_PAUSE_S = 0.005
+PR_SET_DUMPABLE = 4
 PR_SET_CHILD_SUBREAPER = 36
 
 
@@ -73,7 +77,11 @@ class KernelHost:
 
     def fork(self, command):
         """Forks one kernel. Returns True in the child."""
-        pid = os.fork()
+        try:
+            pid = os.fork()
+        except OSError as error:
+            report(refused={"id": command["id"], "error": f"no process could be made: {error.strerror}"})
+            return False
         if pid == 0:
             signal.set_wakeup_fd(-1)
             for fd in (self.wake_read, self.wake_write, REPORT_FD):
@@ -99,9 +107,8 @@ class KernelHost:
             report(
                 exited={
                     "id": kernel_id,
-                    "pid": pid,
                     "code": code if code >= 0 else None,
-                    "signal": signal.Signals(-code).name if code < 0 else None,
+                    "signal": signal_name(-code) if code < 0 else None,
                 }
             )
 
@@ -115,11 +122,12 @@ class KernelHost:
                 return
             for orphan in orphans:
                 kill(orphan)
-            for orphan in orphans:
                 try:
-                    os.waitpid(orphan, 0)
+                    # Without waiting: one that is being traced is not to be had while its tracer lives.
+                    os.waitpid(orphan, os.WNOHANG)
                 except ChildProcessError:
                     pass
+            time.sleep(SWEEP_PAUSE_S)
 
     def stop(self):
         for pid in list(self.kernels):
@@ -130,10 +138,18 @@ class KernelHost:
             self.sweep(pid)
 
 
+def signal_name(number):
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        # A real-time signal.
+        return f"SIG{number}"
+
+
 def kill(pid):
     try:
         os.kill(pid, signal.SIGKILL)
-    except ProcessLookupError:
+    except (ProcessLookupError, PermissionError):
         pass
 
 
@@ -163,10 +179,23 @@ def children():
 
 def adopt_orphans():
     """Makes this process the parent of its descendants' orphans, so that none gets away from `sweep`."""
+    prctl(PR_SET_CHILD_SUBREAPER, 1)
+
+
+def prctl(option, value):
     try:
-        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+        ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
     except (OSError, AttributeError):
+        # Only Linux has it.
         pass
+
+
+def become(user):
+    os.setgroups([])
+    os.setgid(user["gid"])
+    os.setuid(user["uid"])
+    # A process that has changed its user may not even look at itself under /proc.
+    prctl(PR_SET_DUMPABLE, 1)
 
 
 def leave_host(command):
@@ -183,6 +212,8 @@ def leave_host(command):
             file.write("1000")
     except OSError:
         pass
+    if command["user"] is not None:
+        become(command["user"])
     os.chdir(command["working_dir"])
 
 

@@ -16,13 +16,15 @@ const HOST_SCRIPT = fileURLToPath(new URL("./kernel-host.py", import.meta.url));
 /** The descriptor on which the host reports; standard output belongs to the kernels. */
 const REPORT_FD = 3;
 const STOP_BUDGET_MS = 2000;
+/** A host that has not forked by then, its own start included, never will: somebody stopped it. */
+const FORK_BUDGET_MS = 30_000;
 
 const reportSchema = z.union([
-  z.object({ started: z.object({ id: z.string(), pid: z.number().int().positive() }) }),
+  z.object({ started: z.object({ id: z.string(), pid: z.number().int().min(2) }) }),
+  z.object({ refused: z.object({ id: z.string(), error: z.string() }) }),
   z.object({
     exited: z.object({
       id: z.string(),
-      pid: z.number(),
       code: z.number().nullable(),
       signal: z
         .custom<NodeJS.Signals>((value) => typeof value === "string" && value.startsWith("SIG"))
@@ -70,7 +72,7 @@ export class KernelHost implements KernelLauncher {
   }
 
   start({ id, connectionFile, workingDir }: StartOptions): Promise<KernelProcess> {
-    this.#process ??= this.#spawn();
+    const host = (this.#process ??= this.#spawn());
     const kernel: HostedKernel = {
       started: Promise.withResolvers(),
       exited: Promise.withResolvers(),
@@ -82,9 +84,11 @@ export class KernelHost implements KernelLauncher {
       connection_file: connectionFile,
       working_dir: workingDir,
       max_text_length: this.#options.maxTextLength,
+      user: this.#options.user ?? null,
     };
-    this.#process.stdin?.write(`${JSON.stringify({ start })}\n`);
-    return kernel.started.promise;
+    host.stdin?.write(`${JSON.stringify({ start })}\n`);
+    const timer = setTimeout(() => host.kill("SIGKILL"), FORK_BUDGET_MS);
+    return kernel.started.promise.finally(() => clearTimeout(timer));
   }
 
   async close(): Promise<void> {
@@ -101,11 +105,12 @@ export class KernelHost implements KernelLauncher {
   #spawn(): ChildProcess {
     const { python, env, user, log } = this.#options;
     this.#failure = undefined;
-    const host = spawn(python, [HOST_SCRIPT], {
+    // What the user of the kernels installed in a home of theirs must not run as the server's user.
+    const args = user === undefined ? [HOST_SCRIPT] : ["-s", HOST_SCRIPT];
+    const host = spawn(python, args, {
       env,
       // Whatever a kernel writes past its captured output goes where the server's log goes.
       stdio: ["pipe", 2, 2, "pipe"],
-      ...user,
     });
     host.on("error", (error) => this.#gone(host, `${python} did not start: ${error.message}`));
     host.on("exit", (code, signal) =>
@@ -130,6 +135,9 @@ export class KernelHost implements KernelLauncher {
     const report = parsed.data;
     if ("failed" in report) {
       this.#failure = report.failed.error;
+    } else if ("refused" in report) {
+      this.#kernels.get(report.refused.id)?.started.reject(new Error(report.refused.error));
+      this.#kernels.delete(report.refused.id);
     } else if ("started" in report) {
       const kernel = this.#kernels.get(report.started.id);
       if (kernel === undefined) return;

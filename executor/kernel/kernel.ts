@@ -4,11 +4,15 @@ import { KernelBoot, type KernelBootOptions } from "./kernel-boot.ts";
 import { describeExit } from "./kernel-process.ts";
 import { KernelLifecycle } from "./kernel-state.ts";
 import type { KernelEnding, LiveKernel } from "./live-kernel.ts";
+import { Remains } from "./remains.ts";
+import { untilAborted } from "./until-aborted.ts";
 import { WorkingDir } from "./working-dir.ts";
 
 export interface KernelOptions extends KernelBootOptions {
   /** Undefined for a temporary folder. */
   workingDir: string | undefined;
+  /** The user of kernels where that is not the server's: everything that is this user's goes with a restart. */
+  kernelUser: { uid: number; gid: number } | undefined;
 }
 
 /** What a kernel is started for: the first time, on request, or because the one before it was lost. */
@@ -31,6 +35,7 @@ export class Kernel {
   readonly #lifecycle = new KernelLifecycle();
   readonly #boot: KernelBoot;
   readonly #workingDir: WorkingDir;
+  readonly #remains: Remains;
   #start: Start | undefined;
   #live: LiveKernel | undefined;
   #id: string | null = null;
@@ -44,6 +49,7 @@ export class Kernel {
     this.#log = options.log;
     this.#boot = new KernelBoot(options);
     this.#workingDir = new WorkingDir(options.workingDir, options.runtimeDir, options.log);
+    this.#remains = new Remains(options.kernelUser, options.workingDir);
   }
 
   /** Id of the kernel that runs or starts; it changes with every start. */
@@ -159,6 +165,10 @@ export class Kernel {
     const controller = new AbortController();
     const ready = (async () => {
       await Promise.allSettled([last.live?.end("replaced"), last.start?.ready]);
+      await this.#remains.endProcesses();
+      if (cause !== "recovery") this.#remains.expectFiles();
+      await this.#remains.removeFiles();
+      await last.live?.assertEnded();
       return await this.#run(cause, controller.signal);
     })();
     const start: Start = { cause, ready, controller };
@@ -208,17 +218,5 @@ export class Kernel {
       this.#live = undefined;
       this.#lifecycle.die(`kernel_died: ${how}, soon after its start`);
     }
-  }
-}
-
-/** The promise's result, unless `signal` aborts first. */
-async function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  const aborted = Promise.withResolvers<never>();
-  const abort = () => aborted.reject(signal.reason);
-  signal.addEventListener("abort", abort, { once: true });
-  try {
-    return await Promise.race([promise, aborted.promise]);
-  } finally {
-    signal.removeEventListener("abort", abort);
   }
 }

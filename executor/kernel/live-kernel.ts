@@ -14,6 +14,7 @@ import {
   type KernelProcess,
 } from "./kernel-process.ts";
 import type { MemoryGroup } from "./memory.ts";
+import { untilAborted } from "./until-aborted.ts";
 import { ZmqTransport } from "./zmq-transport.ts";
 
 /** Why a kernel is no more. */
@@ -107,12 +108,14 @@ export class LiveKernel {
     let transport: ZmqTransport | undefined;
     try {
       const { info, file } = await writeConnectionFile(dir, launcher.transport, name);
-      started = await launcher.start({ id, connectionFile: file, workingDir: options.workingDir });
+      const starting = launcher.start({ id, connectionFile: file, workingDir: options.workingDir });
+      started = await untilAborted(starting, signal);
       const maxMessageBytes = Math.max(MIN_MESSAGE_BYTES, MESSAGE_PER_OUTPUT * options.maxOutputBytes);
       transport = new ZmqTransport(info, { maxMessageBytes, log });
       const early = new AbortController();
       void started.exited.then((exit) => early.abort(new StartError(exit)));
-      await transport.connect({ signal: AbortSignal.any([signal, early.signal]) });
+      const alive = AbortSignal.any([signal, early.signal]);
+      await transport.connect({ signal: alive });
       const connection = new KernelConnection({
         model: { id, name },
         serverSettings: transport.settings,
@@ -122,7 +125,7 @@ export class LiveKernel {
         process: started,
         transport,
         connection,
-        info: await connection.info,
+        info: await untilAborted(connection.info, alive),
       });
       return kernel;
     } catch (error) {
@@ -200,6 +203,14 @@ export class LiveKernel {
     await this.#removeFolder();
   }
 
+  /** @throws {Error} when the process of an ended kernel is still there, and could meet the next tenant. */
+  async assertEnded(): Promise<void> {
+    const gone = this.#process.exited.then(() => true);
+    if (!(await Promise.race([gone, sleep(KILL_BUDGET_MS, false, { ref: false })]))) {
+      throw new Error(`The last kernel, process ${this.#process.pid}, does not end`);
+    }
+  }
+
   /**
    * A flooding kernel may lose messages on the way, the last one included. A reply without it is not waited for ever:
    * once the kernel has answered something later, nothing of this cell is still to come.
@@ -234,7 +245,10 @@ export class LiveKernel {
   }
 
   async #removeFolder(): Promise<void> {
-    await rm(folderOf(this.#options), { recursive: true, force: true });
+    const folder = folderOf(this.#options);
+    await rm(folder, { recursive: true, force: true }).catch((error: unknown) =>
+      this.#options.log.warn({ err: error }, "the folder of a kernel stays behind"),
+    );
   }
 
   #logLate(message: KernelMessage.IIOPubMessage): void {
