@@ -53,6 +53,7 @@ export function processBackend(
 export async function startDockerFleet(
   spec: Partial<DockerBackendSettings["spec"]> = {},
   directory?: string,
+  engine: Engine = new Engine(),
 ): Promise<RunningManager> {
   const dataDir = directory ?? (await mkdtemp(join(tmpdir(), "fleet-data-")));
   const settings: DockerBackendSettings = {
@@ -71,7 +72,7 @@ export async function startDockerFleet(
     secret: "only for tests",
     onProgress: () => {},
   };
-  return await start(new DockerBackend(settings, new Engine(), log), dataDir);
+  return await start(new DockerBackend(settings, engine, log), dataDir);
 }
 
 /** Serves the backend on a free port; resolves when every executor is free. Disposing removes `directory` too. */

@@ -1,6 +1,7 @@
 import { createHmac } from "node:crypto";
-import { setTimeout as delay } from "node:timers/promises";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import PQueue from "p-queue";
+import pRetry from "p-retry";
 import type { Logger } from "pino";
 import { memoryBytesOf, plannedExecutors, type FleetSpec } from "#compose/fleet-spec.ts";
 import { errorText } from "#contract/errors.ts";
@@ -8,10 +9,17 @@ import { executorNumberSchema, type ExecutorNumber } from "#contract/ids.ts";
 import type { Backend } from "#manager/fleet/backend.ts";
 import type { ExecutorSpec } from "#manager/fleet/executor.ts";
 import { Endpoints } from "./endpoints.ts";
-import type { ContainerOptions, Engine } from "./engine.ts";
+import type { ContainerOptions, DeathEvent, Engine } from "./engine.ts";
 import { containerOptions, containerUrl, type ExecutorContainer } from "./executor-container.ts";
 import { ensureImage } from "./executor-image.ts";
-import { EXECUTOR_LABEL, FINGERPRINT_LABEL, FLEET_LABEL, formatPlan, planContainers } from "./plan.ts";
+import {
+  EXECUTOR_LABEL,
+  FINGERPRINT_LABEL,
+  FLEET_LABEL,
+  formatPlan,
+  planContainers,
+  type Step,
+} from "./plan.ts";
 
 /** What `fleet up` asks of the docker backend; the rest of a spec is for Compose files. */
 export type DockerFleetSpec = Pick<
@@ -32,7 +40,8 @@ export interface DockerBackendSettings {
   onProgress: (line: string) => void;
 }
 
-const RECONNECT_DELAY_MS = 1_000;
+const MIN_RETRY_DELAY_MS = 200;
+const MAX_RETRY_DELAY_MS = 10_000;
 
 /** A container that there should be, with all that the engine is told of it. */
 interface Desired {
@@ -54,6 +63,9 @@ export class DockerBackend implements Backend {
   readonly #reconciling = new PQueue({ concurrency: 1 });
   #endpoints: Endpoints | undefined;
   #desired: Desired[] = [];
+  /** The container that serves each number, as far as is known. */
+  readonly #containerIds = new Map<number, string>();
+  #onLost: (number: ExecutorNumber, reason: string) => void = () => {};
   #watching: Promise<void> = Promise.resolve();
 
   constructor(settings: DockerBackendSettings, engine: Engine, log: Logger) {
@@ -74,8 +86,11 @@ export class DockerBackend implements Backend {
     this.#desired = await Promise.all(
       plannedExecutors(spec).map((planned) => this.#describe(planned, images)),
     );
+    // Subscribed before the look at what runs, so that a removal comes either before the look or as an event.
+    const deaths = await this.#subscribe();
     await this.#reconcile();
-    this.#watching = this.#watch(onLost);
+    this.#onLost = onLost;
+    this.#watching = this.#watch(deaths);
     return this.#desired.map(({ container }) => ({
       number: executorNumberSchema.parse(container.number),
       type: container.type,
@@ -134,44 +149,97 @@ export class DockerBackend implements Backend {
     return { container, options, number, fingerprint: options.Labels?.[FINGERPRINT_LABEL] ?? "" };
   }
 
-  /** Looks at what runs, plans what is missing or too much, and does it. */
+  /**
+   * Looks at what runs, plans what is missing or too much, and does it.
+   *
+   * @throws {AggregateError} of all that failed, after everything else is done
+   */
   #reconcile(): Promise<void> {
     return this.#reconciling.add(async () => {
       const observed = await this.#engine.containersWithLabel(FLEET_LABEL, this.#settings.spec.name);
       const steps = planContainers(this.#desired, observed);
       if (steps.length > 0)
         this.#log.info({ plan: formatPlan(steps) }, "fleet differs from what it should be");
-      for (const step of steps.filter((one) => one.do === "remove"))
-        await this.#engine.remove(step.containerId);
-      await Promise.all(
-        steps.map(async (step) => {
-          if (step.do === "start") await this.#engine.start(step.containerId);
-          if (step.do === "create") await this.#create(step.number);
-        }),
-      );
+      const removals = steps.filter((step) => step.do === "remove");
+      const removed = new Set(removals.map(({ containerId }) => containerId));
+      for (const { id, labels } of observed)
+        if (!removed.has(id)) this.#containerIds.set(Number(labels[EXECUTOR_LABEL]), id);
+      await settleAll(removals.map(({ containerId }) => this.#engine.remove(containerId)));
+      await settleAll(steps.map((step) => this.#bringUp(step)));
     });
+  }
+
+  async #bringUp(step: Step): Promise<void> {
+    if (step.do === "start") await this.#engine.start(step.containerId);
+    if (step.do === "create") await this.#create(step.number);
   }
 
   async #create(number: number): Promise<void> {
     const desired = this.#desired.find((one) => one.number === number);
-    if (desired) await this.#engine.start(await this.#engine.create(desired.options));
+    if (!desired) return;
+    if (this.#containerIds.delete(number)) this.#lose(number, "its container was removed");
+    const id = await this.#engine.create(desired.options);
+    this.#containerIds.set(number, id);
+    await this.#engine.start(id);
   }
 
-  /** Follows the engine's events, and looks anew whenever the connection to it was lost. */
-  async #watch(onLost: (number: ExecutorNumber, reason: string) => void): Promise<void> {
+  #lose(number: number, reason: string): void {
+    this.#onLost(executorNumberSchema.parse(number), reason);
+  }
+
+  #subscribe(): Promise<AsyncIterable<DeathEvent>> {
+    return this.#engine.deaths(FLEET_LABEL, this.#settings.spec.name, this.#stop.signal);
+  }
+
+  /** Follows the engine's events and, whenever the connection to it is lost, subscribes and looks anew. */
+  async #watch(deaths: AsyncIterable<DeathEvent>): Promise<void> {
     const { signal } = this.#stop;
-    while (!signal.aborted) {
-      try {
-        for await (const death of this.#engine.deaths(FLEET_LABEL, this.#settings.spec.name, signal)) {
-          onLost(executorNumberSchema.parse(Number(death.labels[EXECUTOR_LABEL])), death.reason);
-          if (death.removed) await this.#reconcile();
-        }
-      } catch (error) {
-        if (!signal.aborted) this.#log.warn({ reason: errorText(error) }, "the engine's events broke off");
+    // Who called `start` has to learn of the executors before one of them can be lost.
+    await nextTurn();
+    try {
+      await this.#follow(deaths);
+      while (!signal.aborted) {
+        const next = await this.#untilDone(() => this.#subscribe());
+        await this.#untilDone(() => this.#reconcile());
+        await this.#follow(next);
       }
-      await delay(RECONNECT_DELAY_MS, undefined, { signal }).catch(() => undefined);
-      if (!signal.aborted)
-        await this.#reconcile().catch((error: unknown) => this.#log.warn({ err: error }, "no engine"));
+    } catch (error) {
+      if (!signal.aborted) throw error;
     }
   }
+
+  /** Replaces what is removed, until the events end. What replaces a container makes its late events meaningless. */
+  async #follow(deaths: AsyncIterable<DeathEvent>): Promise<void> {
+    const { signal } = this.#stop;
+    try {
+      for await (const { containerId, labels, reason, removed } of deaths) {
+        const number = Number(labels[EXECUTOR_LABEL]);
+        if (this.#containerIds.get(number) === containerId) this.#lose(number, reason);
+        if (removed) await this.#untilDone(() => this.#reconcile());
+      }
+    } catch (error) {
+      signal.throwIfAborted();
+      this.#log.warn({ reason: errorText(error) }, "the engine's events broke off");
+    }
+  }
+
+  /** Tries again, ever more slowly, until it succeeds. Rejects when the backend is disposed of. */
+  #untilDone<T>(attempt: () => Promise<T>): Promise<T> {
+    return pRetry(attempt, {
+      retries: Number.POSITIVE_INFINITY,
+      minTimeout: MIN_RETRY_DELAY_MS,
+      maxTimeout: MAX_RETRY_DELAY_MS,
+      signal: this.#stop.signal,
+      onFailedAttempt: ({ error }) =>
+        this.#log.warn({ reason: errorText(error) }, "the engine failed; it is asked again"),
+    });
+  }
+}
+
+/** Waits for everything, so that nothing goes on behind the back of who learns that something failed. */
+async function settleAll(doings: readonly Promise<void>[]): Promise<void> {
+  const failures = (await Promise.allSettled(doings)).flatMap((result): unknown[] =>
+    result.status === "rejected" ? [result.reason] : [],
+  );
+  if (failures.length > 0) throw new AggregateError(failures);
 }

@@ -22,6 +22,7 @@ export interface EngineInfo {
 
 /** A container that has ended. */
 export interface DeathEvent {
+  containerId: string;
   labels: Record<string, string>;
   reason: string;
   /** Whether the container is gone for good, so that the engine will not start it again. */
@@ -35,7 +36,7 @@ const INFO_TIMEOUT_MS = 5_000;
 const buildLineSchema = z.object({ stream: z.string().optional(), error: z.string().optional() });
 const deathSchema = z.object({
   Action: z.string(),
-  Actor: z.object({ Attributes: z.record(z.string(), z.string()) }),
+  Actor: z.object({ ID: z.string(), Attributes: z.record(z.string(), z.string()) }),
 });
 
 /**
@@ -146,18 +147,14 @@ export class Engine {
     await this.#docker.getNetwork(name).remove().catch(ignoreStatus(404));
   }
 
-  /** Tells of every end of a container that carries the label, until the signal aborts or the engine goes away. */
-  async *deaths(label: string, value: string, signal: AbortSignal): AsyncGenerator<DeathEvent> {
+  /**
+   * Subscribes to the ends of containers that carry the label. None that comes after this has resolved is missed, until
+   * the signal aborts or the engine goes away, which ends the iteration.
+   */
+  async deaths(label: string, value: string, signal: AbortSignal): Promise<AsyncIterable<DeathEvent>> {
     const wanted = { type: ["container"], event: ["die", "destroy"], label: [`${label}=${value}`] };
     // The signal goes into the request: a stream that only wraps the reply would leave its connection open.
-    const stream = await this.#docker.getEvents({ filters: JSON.stringify(wanted), abortSignal: signal });
-    let pending = "";
-    for await (const chunk of stream) {
-      pending += String(chunk);
-      const lines = pending.split("\n");
-      pending = lines.pop() ?? "";
-      for (const line of lines) if (line !== "") yield deathOf(line);
-    }
+    return deathsOf(await this.#docker.getEvents({ filters: JSON.stringify(wanted), abortSignal: signal }));
   }
 
   async #unlessMissing<T>(found: Promise<T>, otherwise: T): Promise<T> {
@@ -168,6 +165,16 @@ export class Engine {
   }
 }
 
+async function* deathsOf(stream: NodeJS.ReadableStream): AsyncGenerator<DeathEvent> {
+  let pending = "";
+  for await (const chunk of stream) {
+    pending += String(chunk);
+    const lines = pending.split("\n");
+    pending = lines.pop() ?? "";
+    for (const line of lines) if (line !== "") yield deathOf(line);
+  }
+}
+
 function deathOf(line: string): DeathEvent {
   const { Action, Actor } = deathSchema.parse(JSON.parse(line));
   const removed = Action === "destroy";
@@ -175,7 +182,7 @@ function deathOf(line: string): DeathEvent {
   const reason = removed
     ? "its container was removed"
     : `its container ended with exit code ${exitCode ?? "unknown"}`;
-  return { labels: Actor.Attributes, reason, removed };
+  return { containerId: Actor.ID, labels: Actor.Attributes, reason, removed };
 }
 
 function statusOf(error: unknown): unknown {

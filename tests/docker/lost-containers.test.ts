@@ -1,0 +1,105 @@
+import { describe, expect, test } from "vitest";
+import { errorText } from "#contract/errors.ts";
+import { Engine, type ContainerOptions } from "#manager/fleet/docker/engine.ts";
+import { FLEET_LABEL } from "#manager/fleet/docker/plan.ts";
+import type { RunningManager } from "#manager/start-manager.ts";
+import { reasonToSkipDocker } from "#tests/support/engine.ts";
+import { startDockerFleet } from "#tests/support/fleets.ts";
+import { until } from "#tests/support/until.ts";
+
+const skipped = await reasonToSkipDocker();
+const ONE = { types: [{ type: "python", count: 1 }] };
+const RECOVERY_DEADLINE_MS = 60_000;
+
+/** The real engine, with faults. */
+class FaultyEngine extends Engine {
+  /** How many of the next creations fail. */
+  failures = 0;
+  /** How many of the next containers are removed as soon as they run. */
+  removals = 0;
+  readonly creations: Promise<string>[] = [];
+
+  override create(options: ContainerOptions): Promise<string> {
+    const creation =
+      this.failures-- > 0 ? Promise.reject(new Error("the engine is out of order")) : super.create(options);
+    this.creations.push(creation);
+    return creation;
+  }
+
+  override async start(id: string): Promise<void> {
+    await super.start(id);
+    if (this.removals-- > 0) await this.remove(id);
+  }
+}
+
+async function containersOf(fleetId: string) {
+  return await new Engine().containersWithLabel(FLEET_LABEL, fleetId);
+}
+
+async function removeContainers(fleetId: string): Promise<void> {
+  const engine = new Engine();
+  for (const { id } of await containersOf(fleetId)) await engine.remove(id);
+}
+
+async function execute({ url }: RunningManager, ref: string | number, code: string): Promise<Response> {
+  const headers = { "content-type": "text/x-python" };
+  return await fetch(`${url}/session/${ref}/execute`, { method: "POST", headers, body: code });
+}
+
+async function untilFreeAgain({ fleet }: RunningManager): Promise<void> {
+  await until(
+    "the executor is free again",
+    () => fleet.executors.every(({ state }) => state.name === "free") || undefined,
+    RECOVERY_DEADLINE_MS,
+  );
+}
+
+describe.skipIf(skipped)(`a container that is removed${skipped ? `: skipped, ${skipped}` : ""}`, () => {
+  test("comes back free and clean, and its session has ended", async () => {
+    const name = `test-removed-${process.pid}`;
+    await using manager = await startDockerFleet({ ...ONE, name });
+    const signal = AbortSignal.timeout(RECOVERY_DEADLINE_MS);
+    const { id } = await manager.sessions.allocate(undefined, { waitMs: 0, signal });
+    await execute(manager, id, "left_behind = 1");
+    await removeContainers(name);
+    await untilFreeAgain(manager);
+    expect((await execute(manager, id, "left_behind")).status).toBe(410);
+    expect(await (await execute(manager, 0, "left_behind")).json()).toMatchObject({
+      outputs: [{ name: "NameError" }],
+    });
+  });
+
+  test("comes back after an engine that fails for a while", async () => {
+    const name = `test-retried-${process.pid}`;
+    const engine = new FaultyEngine();
+    await using manager = await startDockerFleet({ ...ONE, name }, undefined, engine);
+    engine.failures = 3;
+    await execute(manager, 0, "left_behind = 1");
+    await removeContainers(name);
+    await until("it is made anew", async () => (await containersOf(name)).length === 1 || undefined, 20_000);
+    await untilFreeAgain(manager);
+    expect(engine.creations).toHaveLength(5);
+  });
+
+  test("comes back also when that happens while the fleet starts", async () => {
+    const engine = new FaultyEngine();
+    engine.removals = 1;
+    await using manager = await startDockerFleet(ONE, undefined, engine);
+    expect(await (await execute(manager, 0, "6 * 7")).json()).toMatchObject({ outcome: "ok" });
+  });
+});
+
+describe.skipIf(skipped)(`a start that fails${skipped ? `: skipped, ${skipped}` : ""}`, () => {
+  test("leaves no container behind, whatever was under way", async () => {
+    const name = `test-failed-${process.pid}`;
+    const engine = new FaultyEngine();
+    engine.failures = 1;
+    const types = [{ type: "python", count: 3 }];
+    const failure: unknown = await startDockerFleet({ types, name }, undefined, engine).catch(
+      (error: unknown) => error,
+    );
+    await Promise.allSettled(engine.creations);
+    expect(await containersOf(name)).toEqual([]);
+    expect(errorText(failure)).toBe("the engine is out of order");
+  });
+});
