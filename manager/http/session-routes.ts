@@ -1,19 +1,16 @@
 import { OpenAPIHono } from "@hono/zod-openapi";
-import { assertAvailable } from "#manager/sessions/sessions.ts";
+import { assertAvailable, notAllocated } from "#manager/sessions/sessions.ts";
 import type { Manager } from "#manager/manager.ts";
 import { parseSessionRef } from "#manager/sessions/session-ref.ts";
 import type { AppEnv } from "./app-env.ts";
 import { executeRoute } from "./execute-route.ts";
 import { proxy } from "./proxy.ts";
 
-/** Paths of the executor that may be asked without a session, also of a free executor. */
-const OPEN_PATHS: ReadonlySet<string> = new Set([
-  "/health",
-  "/ready",
-  "/restart-status",
-  "/restart",
-  "/interrupt",
-]);
+/** Paths of the executor to which anybody may post, also on an executor that nobody holds. */
+const OPEN_PATHS: ReadonlySet<string> = new Set(["/restart", "/interrupt"]);
+
+/** Methods that change nothing. Source: RFC 9110, section 9.2.1. */
+const SAFE_METHODS: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS"]);
 
 /** Everything under `/session/{ref}/`: executing, and whatever else the executor serves. */
 export function sessionRoutes(manager: Manager): OpenAPIHono<AppEnv> {
@@ -23,14 +20,12 @@ export function sessionRoutes(manager: Manager): OpenAPIHono<AppEnv> {
   app.post("/session/:ref/execute", (c) => executeRoute(manager, c.req.param("ref"), c));
 
   app.all("/session/:ref/*", async (c) => {
-    const ref = parseSessionRef(c.req.param("ref"));
     const path = c.req.path.replace(/^\/session\/[^/]*/, "");
-    if (OPEN_PATHS.has(path) || c.req.method === "GET" || c.req.method === "HEAD") {
-      const { executor } = sessions.find(ref);
-      assertAvailable(executor);
-      return proxy(executor, c);
-    }
-    const { executor, session } = await sessions.findOrOpen(ref, c.req.raw.signal);
+    if (path === "") return c.notFound();
+    const { executor, session } = sessions.find(parseSessionRef(c.req.param("ref")));
+    assertAvailable(executor);
+    // What is left in an executor that nobody holds would reach the next tenant.
+    if (!session && !SAFE_METHODS.has(c.req.method) && !OPEN_PATHS.has(path)) throw notAllocated(executor);
     return proxy(executor, c, session);
   });
 

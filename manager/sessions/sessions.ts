@@ -98,9 +98,7 @@ export class Sessions {
     const { executor, session } = this.find(ref);
     assertAvailable(executor);
     if (session) return { executor, session };
-    if (this.#settings.allocation === "strict") {
-      throw new ServiceError("not_allocated", `Container ${executor.number} is not allocated or invalid`);
-    }
+    if (this.#settings.allocation === "strict") throw notAllocated(executor);
     const opened = await this.#claim(
       { matches: (candidate) => candidate === executor, shares: true },
       { waitMs: this.#settings.startWaitMs, signal },
@@ -165,15 +163,15 @@ export class Sessions {
   }
 
   #findHeld(ref: string): { executor: Executor; session: Session } {
-    const notAllocated = (cause?: unknown) =>
+    const refusal = (cause?: unknown) =>
       new ServiceError("not_allocated", `Container ${ref} is not allocated`, { cause });
     try {
       const { executor, session } = this.find(parseSessionRef(ref));
       if (session) return { executor, session };
     } catch (error) {
-      throw notAllocated(error);
+      throw refusal(error);
     }
-    throw notAllocated();
+    throw refusal();
   }
 
   /** Makes a session's id dead for ever; why is remembered for the latest ones. */
@@ -230,6 +228,11 @@ export class Sessions {
 /** @throws {ServiceError} `executor_unavailable` */
 export function assertAvailable(executor: Executor): void {
   if (executor.state.name === "unhealthy") throw unavailable(executor);
+}
+
+/** The refusal of what needs a session, on an executor that has none. */
+export function notAllocated({ number }: Executor): ServiceError {
+  return new ServiceError("not_allocated", `Container ${number} is not allocated or invalid`);
 }
 
 function unavailable({ number, state }: Executor): ServiceError {

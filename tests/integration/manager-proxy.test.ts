@@ -50,6 +50,7 @@ beforeAll(async () => {
   });
   manager = await startTestManager({ 0: { url: executor.url, type: "python" } });
   await until("the executor is free", () => manager.fleet.countByState().free === 1 || undefined);
+  await fetch(`${manager.url}/allocate`, { method: "POST" });
 });
 afterAll(async () => {
   await manager[Symbol.asyncDispose]();
@@ -59,6 +60,7 @@ beforeEach(() => {
   hungUp = 0;
 });
 
+const heldSession = () => manager.sessions.find({ executorNumber: manager.fleet.get(0).number }).session;
 const at = (path: string) => `${manager.url}/session/0${path}`;
 const echo = async (path: string, init?: RequestInit) =>
   echoSchema.parse(await (await fetch(at(path), init)).json());
@@ -153,6 +155,7 @@ describe("what comes back is what the executor sent", () => {
       "application/x-own",
       "",
     ]);
+    await until("the session is not in use any more", () => !heldSession()?.isInUse || undefined);
   });
 
   test.each([
@@ -179,15 +182,18 @@ describe("connections that break", () => {
     await until("the executor sees it", () => hungUp === 1 || undefined);
   });
 
-  test("a proxied request that changes something keeps its session from being idle until its reply has ended", async () => {
-    const request = httpRequest(at("/endless"), { method: "POST" }).end();
-    const [reply]: IncomingMessage[] = await once(request, "response");
-    await once(reply ?? request, "readable");
-    const { session } = manager.sessions.find({ executorNumber: manager.fleet.get(0).number });
-    const muchLater = Date.now() + 1e9;
-    expect(session?.isIdle(muchLater)).toBe(false);
-    request.destroy();
-    await until("the session is idle", () => session?.isIdle(muchLater) || undefined);
-    await until("the executor sees that the client is gone", () => hungUp === 1 || undefined);
-  });
+  test.each(["GET", "POST"])(
+    "a proxied %s keeps its session from being idle until its reply has ended",
+    async (method) => {
+      const request = httpRequest(at("/endless"), { method }).end();
+      const [reply]: IncomingMessage[] = await once(request, "response");
+      await once(reply ?? request, "readable");
+      const session = heldSession();
+      const muchLater = Date.now() + 1e9;
+      expect(session?.isIdle(muchLater)).toBe(false);
+      request.destroy();
+      await until("the session is idle", () => session?.isIdle(muchLater) || undefined);
+      await until("the executor sees that the client is gone", () => hungUp === 1 || undefined);
+    },
+  );
 });
