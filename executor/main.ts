@@ -31,6 +31,11 @@ async function main(): Promise<void> {
   const log = pino({ level: config.logLevel, base: { name: "executor" } }, destination(2));
   routeConsole(log);
   process.on("unhandledRejection", (error) => log.error({ err: error }, "a task failed unnoticed"));
+  if (config.kernelUser !== undefined && config.kernelUser.uid === process.getuid?.()) {
+    throw new ConfigError(
+      "KERNEL_USER is the user of this process: kernels need one of their own, whose every process ends at a restart",
+    );
+  }
   // Before the first process is started: it and the kernels inherit this.
   if (config.kernelUser !== undefined) process.umask(GROUP_UMASK);
   const launcher = await createLauncher(config, log);

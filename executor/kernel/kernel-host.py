@@ -37,6 +37,7 @@ USED_BY_ALL = (
 SWEEP_BUDGET_S = 0.5
 SWEEP_PAUSE_S = 0.005
 PR_SET_DUMPABLE = 4
+PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 
 
@@ -177,16 +178,11 @@ def children():
     return found
 
 
-def adopt_orphans():
-    """Makes this process the parent of its descendants' orphans, so that none gets away from `sweep`."""
-    prctl(PR_SET_CHILD_SUBREAPER, 1)
-
-
-def prctl(option, value):
+def process_control(option, value):
+    """Linux's prctl(2); does nothing elsewhere."""
     try:
         ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
     except (OSError, AttributeError):
-        # Only Linux has it.
         pass
 
 
@@ -195,10 +191,10 @@ def become(user):
     os.setgid(user["gid"])
     os.setuid(user["uid"])
     # A process that has changed its user may not even look at itself under /proc.
-    prctl(PR_SET_DUMPABLE, 1)
+    process_control(PR_SET_DUMPABLE, 1)
 
 
-def leave_host(command):
+def leave_host(command, host):
     """Makes the forked child look like a process that was started for one kernel."""
     os.setsid()
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -214,6 +210,10 @@ def leave_host(command):
         pass
     if command["user"] is not None:
         become(command["user"])
+    # However the host ends, its kernels end with it. A change of user takes this back, so that it comes last.
+    process_control(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != host:
+        os._exit(1)
     os.chdir(command["working_dir"])
 
 
@@ -231,12 +231,14 @@ def main():
             pass
     # The folder of this script is no place for user code to import from.
     del sys.path[0]
-    adopt_orphans()
+    # The descendants' orphans become children of this process, so that none gets away from `sweep`.
+    process_control(PR_SET_CHILD_SUBREAPER, 1)
     gc.collect()
     gc.freeze()
+    host = os.getpid()
     command = KernelHost().serve()
     if command is not None:
-        leave_host(command)
+        leave_host(command, host)
         python_kernel.run(command["connection_file"], command["max_text_length"])
 
 
