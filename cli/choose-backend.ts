@@ -3,6 +3,7 @@ import { errorText } from "#contract/errors.ts";
 import type { Backend } from "#manager/fleet/backend.ts";
 import { DockerBackend } from "#manager/fleet/docker/docker-backend.ts";
 import { Engine } from "#manager/fleet/docker/engine.ts";
+import type { Environment } from "./cli-context.ts";
 import { CliError } from "./cli-error.ts";
 import type { FleetPlan } from "./fleet-plan.ts";
 import { makeProcessBackend } from "./process-fleet.ts";
@@ -11,7 +12,8 @@ import { makeProcessBackend } from "./process-fleet.ts";
 const PROGRESS_WIDTH = 100;
 
 /**
- * The backend that the user wants; with `auto`, Docker where an engine answers, else processes.
+ * The backend that the user wants; with `auto`, Docker where an engine answers, else processes, but these
+ * not where an engine was meant to answer: nothing would keep user code apart.
  *
  * @throws {CliError} when it cannot work here
  */
@@ -29,20 +31,21 @@ export async function chooseBackend(
     const { version } = await engine.info();
     plan.reporter.say(`backend: docker (engine ${version})`);
   } catch (error) {
-    if (wanted === "auto") {
-      plan.reporter.say("backend: process (no Docker engine answers)");
+    const refusal = refusalToFallBack(error, plan.context.env);
+    if (wanted === "auto" && refusal === undefined) {
+      plan.reporter.say(`backend: process (no Docker engine answers: ${errorText(error)})`);
       return await makeProcessBackend(plan, log);
     }
+    const remedy = refusal ?? "start Docker";
     throw new CliError(
-      `no Docker engine answers (${errorText(error)}): start Docker, or use --backend process`,
+      `no Docker engine answers (${errorText(error)}): ${remedy}, or use --backend process, which isolates nothing`,
       { cause: error },
     );
   }
   const { spec, projectDir, dataDir, submissionDirectories, reporter } = plan;
-  const MAX_EXECUTION_TIMEOUT = String(spec.maxExecutionTimeout);
   return new DockerBackend(
     {
-      spec: { ...spec, environment: { ...spec.environment, MAX_EXECUTION_TIMEOUT } },
+      spec,
       projectDir,
       dataDir: dataDir.path,
       secret: await dataDir.secret(),
@@ -52,4 +55,16 @@ export async function chooseBackend(
     engine,
     log,
   );
+}
+
+/**
+ * What to do about an engine that is there for this user, who would not expect to run without its isolation; undefined
+ * where there is none.
+ */
+export function refusalToFallBack(error: unknown, env: Environment): string | undefined {
+  const host = env["DOCKER_HOST"];
+  if (host) return `DOCKER_HOST is ${host}: start that engine, or unset the variable`;
+  if (error instanceof Error && "code" in error && error.code === "EACCES")
+    return "let this user use it, for example as a member of the group docker";
+  return undefined;
 }

@@ -174,6 +174,13 @@ describe("what cannot be started", () => {
     expect(end.stderr).not.toMatch(/^ +at /m);
   });
 
+  test("an engine that is named but does not answer is no reason to run without isolation", async () => {
+    const end = await fleet.run(["up", "--port", "0"], { DOCKER_HOST: "unix:///no/such.sock" });
+    expect(end).toMatchObject({ exitCode: 1, stdout: "" });
+    expect(end.stderr).toContain("ENOENT");
+    expect(end.stderr).toContain("DOCKER_HOST is unix:///no/such.sock");
+  });
+
   test("a taken port is told with the way to find out by whom, before anything is started", async () => {
     const server = createServer().listen(0, "127.0.0.1");
     await once(server, "listening");
