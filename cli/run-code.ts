@@ -3,9 +3,11 @@ import { errorText } from "#contract/errors.ts";
 import { EXIT_CODE_OF_OUTCOME } from "./exit-code.ts";
 import { printEvent } from "./print-event.ts";
 import { reporter } from "./reporter.ts";
-import { StopRequested, watchStopRequests } from "./stop-requests.ts";
+import { endBySignal, StopRequested, watchStopRequests } from "./stop-requests.ts";
 
 const RESET_WAIT_S = 5;
+/** A manager that hangs keeps nobody waiting: it ends sessions that nobody uses by itself. */
+const END_SESSION_LIMIT_MS = 10_000;
 
 /** Code to run, and where. Times in seconds. */
 export interface CodeToRun {
@@ -19,7 +21,7 @@ export interface CodeToRun {
 
 /**
  * Runs code, prints what it prints as it comes, and resolves to the exit code. Ctrl-C interrupts the run, which then
- * comes to its own end; a second one, or any other signal, gives it up.
+ * comes to its own end; a second one, or any other signal, gives it up. From the third on they end this process at once.
  *
  * @throws {FleetError} when nothing ran or the connection was lost; {@link StopRequested}
  */
@@ -28,6 +30,7 @@ export async function runCode(client: FleetClient, run: CodeToRun): Promise<numb
   const { signal } = stop;
   let ref = run.session;
   using _watch = watchStopRequests((name, nth) => {
+    if (nth > 2) return endBySignal(name);
     const giveUp = () => stop.abort(new StopRequested(name));
     if (name !== "SIGINT" || nth > 1 || ref === undefined) return giveUp();
     // Where nothing runs, because the run waits for its turn, there is nothing to wait for.
@@ -53,7 +56,10 @@ export async function runCode(client: FleetClient, run: CodeToRun): Promise<numb
 /** Waits for a clean executor, so that the next command finds it free; what became of the run counts more. */
 async function endSession(client: FleetClient, ref: string): Promise<void> {
   try {
-    await client.deallocate(ref, { wait: RESET_WAIT_S });
+    await client.deallocate(ref, {
+      wait: RESET_WAIT_S,
+      signal: AbortSignal.timeout(END_SESSION_LIMIT_MS),
+    });
   } catch (error) {
     reporter.warn(`warning: session ${ref} could not be ended: ${errorText(error)}`);
   }

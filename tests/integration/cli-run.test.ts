@@ -1,6 +1,8 @@
+import { once } from "node:events";
 import { writeFile } from "node:fs/promises";
+import { createServer } from "node:http";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { FleetClient } from "#client/fleet-client.ts";
 import { statusSchema } from "#contract/manager-api.ts";
 import { FleetCommands } from "#tests/support/fleet-command.ts";
@@ -121,6 +123,24 @@ describe("Ctrl-C", () => {
     await until("every executor is free", async () =>
       (await client.status()).available_containers === 2 ? true : undefined,
     );
+  });
+
+  test("ends the command at once the third time, even where the manager hangs", async () => {
+    const session = { container_id: 0, type: "python", url: "/", session_id: "ses_1", expires_at: "later" };
+    const hung = createServer((request, response) => {
+      if (request.url?.startsWith("/allocate")) response.end(JSON.stringify(session));
+    }).listen(0, "127.0.0.1");
+    await once(hung, "listening");
+    onTestFinished(() => {
+      hung.closeAllConnections();
+      hung.close();
+    });
+    const executing = once(hung, "request").then(() => once(hung, "request"));
+    const address = hung.address();
+    const port = typeof address === "object" ? address?.port : undefined;
+    const command = start(["exec", "1", "--url", `http://127.0.0.1:${port}`]);
+    await executing;
+    expect(await command.interruptUntilEnded()).toMatchObject({ exitCode: null, signal: "SIGINT" });
   });
 
   test("gives up waiting for an executor", async () => {
