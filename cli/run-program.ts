@@ -4,6 +4,7 @@ import { createInterface } from "node:readline";
 import { errorText } from "#contract/errors.ts";
 
 const KEPT_LINES = 40;
+const STOP_BUDGET_MS = 5_000;
 
 export interface ProgramResult {
   ok: boolean;
@@ -12,7 +13,8 @@ export interface ProgramResult {
 }
 
 /**
- * Runs a program to its end. It has no input; every line that it prints goes to `onLine`.
+ * Runs a program to its end. It has no input; every line that it prints goes to `onLine`. When the signal aborts, it is
+ * asked to end, and ended when it has not within some seconds.
  *
  * @throws the signal's reason, after the program has ended
  */
@@ -23,7 +25,16 @@ export async function runProgram(
   signal.throwIfAborted();
   const lines: string[] = [];
   const child = spawn(program, args, { stdio: ["ignore", "pipe", "pipe"] });
-  const stop = () => child.kill("SIGTERM");
+  using timers = new DisposableStack();
+  const stop = () => {
+    child.kill("SIGTERM");
+    timers.use(setTimeout(() => child.kill("SIGKILL"), STOP_BUDGET_MS));
+    // What it started may outlive it and go on printing, which nobody waits for then.
+    child.once("exit", () => {
+      child.stdout.destroy();
+      child.stderr.destroy();
+    });
+  };
   signal.addEventListener("abort", stop, { once: true });
   for (const input of [child.stdout, child.stderr]) {
     createInterface({ input }).on("line", (line) => {
