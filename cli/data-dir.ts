@@ -74,7 +74,10 @@ export class DataDir {
     await mkdir(this.path, { recursive: true, mode: 0o700 });
     const patience = AbortSignal.timeout(HOLD_PATIENCE_MS);
     try {
-      return await ExclusiveLock.take(this.lockFile, { signal: patience });
+      const lock = await ExclusiveLock.take(this.lockFile, { signal: patience });
+      // A fleet that was killed left its state here, whose pid may be anybody's by now.
+      await this.removeState();
+      return lock;
     } catch (error) {
       if (!patience.aborted) throw error;
       const state = await this.readState();

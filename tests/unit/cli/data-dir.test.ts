@@ -1,4 +1,5 @@
-import { homedir } from "node:os";
+import { mkdtemp, rm } from "node:fs/promises";
+import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { DataDir } from "#cli/data-dir.ts";
@@ -15,6 +16,16 @@ describe("the data folder", () => {
     [undefined, {}, home],
   ])("of the flag %j and %j is %s", (flag, env, path) => {
     expect(DataDir.choose(flag, env).path).toBe(path);
+  });
+
+  test("tells nothing of a fleet that was killed once another one holds it", async () => {
+    await using cleanup = new AsyncDisposableStack();
+    const path = await mkdtemp(join(tmpdir(), "data-dir-"));
+    cleanup.defer(() => rm(path, { recursive: true }));
+    const dataDir = new DataDir(path);
+    await dataDir.writeState({ pid: process.pid, backend: "process" });
+    cleanup.use(await dataDir.hold());
+    expect(await dataDir.readState()).toBeUndefined();
   });
 
   test.each(["/srv/My Fleet!", "/a/default", "/b/default", "/ü"])("%s gives a name of its own", (path) => {
