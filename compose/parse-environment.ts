@@ -10,10 +10,8 @@ export const PRESETS: ReadonlyMap<string, Environment> = new Map([
   ["long", { EXECUTION_TIMEOUT: "300" }],
 ]);
 
-/** What the generator itself sets, and what the manager could not know of. */
+/** What the generator itself sets, and what the manager could not know of, beside every `EXECUTOR_` variable. */
 const RESERVED = new Set([
-  "EXECUTOR_SOCKET",
-  "EXECUTOR_TOKEN",
   "HOST",
   "KERNEL_USER",
   "PORT",
@@ -55,7 +53,7 @@ function checked(variables: [string, string][], problems: string[]): Parsed<Envi
 
 function variableProblems([name, value]: [string, string]): string[] {
   if (!NAME.test(name)) return [`${quoted(name)} is not a variable name`];
-  if (RESERVED.has(name)) return [`${name} is reserved: the generator sets it`];
+  if (RESERVED.has(name) || name.startsWith("EXECUTOR_")) return [`${name} is reserved: the generator sets it`];
   // User code reads its environment, so that a key of the manager's must not get there.
   if (name.startsWith("FLEET_")) return [`${name} is reserved: FLEET_ variables are the manager's`];
   return value.includes("\0") ? [`${name} holds a NUL character`] : [];
