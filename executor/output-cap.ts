@@ -1,5 +1,4 @@
 import type { ExecutionEvent } from "#contract/events.ts";
-import type { Output } from "#contract/outputs.ts";
 
 type DistributiveOmit<T, K extends PropertyKey> = T extends unknown ? Omit<T, K> : never;
 
@@ -89,7 +88,7 @@ export class OutputCap {
       if (oldest === undefined) break;
       this.#tailBytes -= oldest.bytes;
       this.#leftOutBytes += oldest.bytes;
-      const rest = partOf(oldest.event, maxTailBytes - this.#tailBytes - EVENT_OVERHEAD_BYTES);
+      const rest = partWithin(oldest.event, maxTailBytes - this.#tailBytes);
       if (rest === undefined) continue;
       const restBytes = costOf(rest);
       this.#leftOutBytes -= restBytes;
@@ -105,36 +104,12 @@ function marker(leftOutBytes: number, maxBytes: number): OutputEvent {
   return { type: "output", output: { type: "stream", name: "stderr", text } };
 }
 
+/** What an event takes in the reply; the text of streams, which is nearly all there is, is counted without a copy. */
 function costOf(event: OutputEvent): number {
-  switch (event.type) {
-    case "clear_output":
-      return EVENT_OVERHEAD_BYTES;
-    case "update_display":
-      return EVENT_OVERHEAD_BYTES + sizeOf(event.data);
-    case "output":
-      return EVENT_OVERHEAD_BYTES + outputBytes(event.output);
+  if (event.type === "output" && event.output.type === "stream") {
+    return EVENT_OVERHEAD_BYTES + Buffer.byteLength(event.output.text);
   }
-}
-
-function outputBytes(output: Output): number {
-  switch (output.type) {
-    case "stream":
-      return Buffer.byteLength(output.text);
-    case "result":
-    case "display":
-      return sizeOf(output.data);
-    case "error":
-      return sizeOf([output.name, output.value, ...output.traceback]);
-  }
-}
-
-/** Size of a JSON value; strings, which are nearly all of it, are counted without copying them. */
-function sizeOf(value: unknown): number {
-  if (typeof value === "string") return Buffer.byteLength(value);
-  if (typeof value !== "object" || value === null) return 8;
-  let bytes = 0;
-  for (const [key, part] of Object.entries(value)) bytes += key.length + sizeOf(part);
-  return bytes;
+  return EVENT_OVERHEAD_BYTES + Buffer.byteLength(JSON.stringify(event));
 }
 
 /** Splits the text of a stream output after at most `bytes`; anything else cannot be split. */
@@ -148,6 +123,15 @@ function splitStream(event: OutputEvent, bytes: number): [OutputEvent | undefine
     { type: "output", output: { type: "stream", name, text: encoded.toString("utf8", 0, end) } },
     { type: "output", output: { type: "stream", name, text: encoded.toString("utf8", end) } },
   ];
+}
+
+/** A part of an output that costs at most `bytes`. Escapes of JSON may make more of a text than it has bytes. */
+function partWithin(event: OutputEvent, bytes: number): OutputEvent | undefined {
+  for (const share of [1, 1 / 2, 1 / 8]) {
+    const part = partOf(event, (bytes - EVENT_OVERHEAD_BYTES) * share);
+    if (part === undefined || costOf(part) <= bytes) return part;
+  }
+  return undefined;
 }
 
 /** A part of an output that takes at most `bytes`: the end of a stream, the beginning of anything else. */
@@ -165,19 +149,21 @@ function partOf(event: OutputEvent, bytes: number): OutputEvent | undefined {
     case "display": {
       const text = output.data["text/plain"];
       if (typeof text !== "string") return undefined;
-      return { type: "output", output: { ...output, data: { "text/plain": beginningOf(text, bytes) } } };
+      const data = { "text/plain": beginningOf(text, bytes) };
+      return { type: "output", output: { type: output.type, data } };
     }
     case "error": {
-      const value = beginningOf(output.value, bytes / 2);
+      const name = beginningOf(output.name, bytes / 3);
+      const value = beginningOf(output.value, bytes / 3);
       const last = output.traceback.at(-1);
-      const traceback = last === undefined ? [] : [beginningOf(last, bytes / 2)];
-      return { type: "output", output: { ...output, value, traceback } };
+      const traceback = last === undefined ? [] : [beginningOf(last, bytes / 3)];
+      return { type: "output", output: { type: "error", name, value, traceback } };
     }
   }
 }
 
 /** Names and keys of a cut output have room here. */
-const NAMES_BYTES = 32;
+const NAMES_BYTES = 100;
 
 function beginningOf(text: string, bytes: number): string {
   const encoded = Buffer.from(text);

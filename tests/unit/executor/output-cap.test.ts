@@ -85,6 +85,22 @@ describe("the output cap", () => {
     });
   });
 
+  const big = "x".repeat(100_000);
+  test.each<[string, Output]>([
+    ["metadata", { type: "display", data: { "text/plain": "" }, metadata: { big } }],
+    [
+      "nested brackets",
+      { type: "display", data: { "application/json": Array.from({ length: 20_000 }, () => [[]]) } },
+    ],
+    ["a display id", { type: "display", data: { "text/plain": "" }, display_id: big }],
+    ["the name of an error", { type: "error", name: big, value: "", traceback: [] }],
+    ["escapes", { type: "result", data: { "text/plain": "\u0001".repeat(100_000) } }],
+  ])("counts %s, too", (_, output) => {
+    const { outputs, truncated } = through(Array.from({ length: 5 }, () => ({ type: "output", output })));
+    expect(truncated).toBe(true);
+    expect(JSON.stringify(outputs).length).toBeLessThan(2 * MAX_BYTES);
+  });
+
   test("is not reached by a display that is updated for ever: its last state is there", () => {
     const updates = Array.from({ length: 1000 }, (_, i): OutputEvent => ({
       type: "update_display",
