@@ -187,9 +187,13 @@ describe("a stop", () => {
     expect(alive(child)).toBe(false);
   });
 
-  test("by SIGKILL ends the kernel, too", async () => {
-    const pid = Number(await executor.printed("import os; print(os.getpid())"));
+  test("by SIGKILL ends the kernel, too, even when the process that it came from is killed with it", async () => {
+    const pids = (await executor.printed("import os; print(os.getpid(), os.getppid())"))
+      .split(" ")
+      .map(Number);
+    const [kernel = 0, host = 0] = pids;
     process.kill(executor.pid, "SIGKILL");
-    await expect.poll(() => alive(pid), { timeout: 10_000 }).toBe(false);
+    process.kill(host, "SIGKILL");
+    await expect.poll(() => alive(kernel), { timeout: 10_000 }).toBe(false);
   });
 });
