@@ -17,7 +17,7 @@ import type { Executor } from "#manager/fleet/executor.ts";
 export interface ExecutionRequest {
   executor: Executor;
   body: string;
-  /** Aborted when the client goes away; the executor then does what the request says. */
+  /** Aborted when the client goes away and the run is to end with it. */
   signal: AbortSignal;
   /** Aborted when the session has ended and its executor is needed for the next one. */
   cutSignal: AbortSignal;

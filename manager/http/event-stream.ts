@@ -1,5 +1,6 @@
 import { ServiceError } from "#contract/errors.ts";
 import { encodeEvent, type ExecutionEvent, type StreamFormat } from "#contract/events.ts";
+import type { OnDisconnect } from "#contract/execution.ts";
 import { refusedEvents } from "#manager/executions/run-execution.ts";
 
 /** Longer than executors of ours are silent: theirs come first. Built-in clients give up after minutes of silence. */
@@ -8,11 +9,12 @@ const KEEP_ALIVE_MS = 10_000;
 /**
  * The reply that streams the events of a run. It begins with the first event, so that a refusal still becomes a status;
  * but it begins without one when that is long in coming, because the run waits for its turn. Silence is filled with
- * keep-alive events.
+ * keep-alive events. What a run that goes on without its client has to tell is read and forgotten.
  */
 export async function eventStreamReply(
   events: AsyncGenerator<ExecutionEvent>,
   format: StreamFormat,
+  onDisconnect: OnDisconnect,
 ): Promise<Response> {
   const encoder = new TextEncoder();
   let lastSeq = 0;
@@ -38,12 +40,22 @@ export async function eventStreamReply(
       }
     },
     async cancel() {
-      await events.return(undefined);
+      if (onDisconnect === "interrupt") await events.return(undefined);
+      else await drain(events);
     },
   });
   return new Response(body, {
     headers: { "content-type": format, "cache-control": "no-store", "x-accel-buffering": "no" },
   });
+}
+
+/** Reads to the end; whatever that is, nobody is left to be told. */
+async function drain(events: AsyncGenerator<ExecutionEvent>): Promise<void> {
+  try {
+    while (!(await events.next()).done);
+  } catch {
+    // It has ended all the same.
+  }
 }
 
 /** What the promise settles to, or undefined when it has not for {@link KEEP_ALIVE_MS}. */

@@ -1,16 +1,25 @@
 import type { Context } from "hono";
 import { invalidRequest, ServiceError } from "#contract/errors.ts";
-import { executeRequestSchema } from "#contract/execution.ts";
+import { executeRequestSchema, type OnDisconnect } from "#contract/execution.ts";
+
+/** A valid execute request. */
+export interface ExecuteBody {
+  /** Its JSON text: the body as it came, or made of the code that a text body is. */
+  json: string;
+  onDisconnect: OnDisconnect;
+}
 
 /**
- * The JSON text of a valid execute request: the body as it came, or made of the code that a text body is.
+ * Reads and checks the body of an execute request.
  *
  * @throws {ServiceError} `unsupported_media_type`, `malformed_json`, `invalid_request`
  */
-export async function readExecuteBody(c: Context): Promise<string> {
+export async function readExecuteBody(c: Context): Promise<ExecuteBody> {
   const contentType = c.req.header("content-type")?.split(";")[0]?.trim().toLowerCase() ?? "";
   const text = await c.req.text();
-  if (contentType === "text/plain" || contentType === "text/x-python") return JSON.stringify({ code: text });
+  if (contentType === "text/plain" || contentType === "text/x-python") {
+    return { json: JSON.stringify({ code: text }), onDisconnect: "interrupt" };
+  }
   if (contentType !== "application/json") {
     const given = contentType === "" ? "No Content-Type" : `Content-Type ${contentType}`;
     throw new ServiceError("unsupported_media_type", `${given} is not supported here`);
@@ -18,7 +27,7 @@ export async function readExecuteBody(c: Context): Promise<string> {
   const { value, json } = parseBody(text);
   const parsed = executeRequestSchema.safeParse(value);
   if (!parsed.success) throw invalidRequest(parsed.error, "body");
-  return json;
+  return { json, onDisconnect: parsed.data.on_disconnect };
 }
 
 /**

@@ -14,15 +14,17 @@ export async function executeRoute(
   c: Context<AppEnv>,
 ): Promise<Response> {
   const parsedRef = parseSessionRef(ref);
-  const body = await readExecuteBody(c);
-  const { signal } = c.req.raw;
-  const { executor, session } = await sessions.findOrOpen(parsedRef, signal);
+  const { json: body, onDisconnect } = await readExecuteBody(c);
+  const clientGone = c.req.raw.signal;
+  const { executor, session } = await sessions.findOrOpen(parsedRef, clientGone);
   const onLost = (reason: string) => fleet.markLost(executor.number, reason);
+  // A run that goes on without its client keeps its place, and with it the session.
+  const signal = onDisconnect === "interrupt" ? clientGone : new AbortController().signal;
   const request: ExecutionRequest = { executor, body, signal, cutSignal: session.cutSignal, onLost };
   const format = streamFormatOf(c.req.header("accept"));
   if (format) {
     const events = session.stream(signal, () => streamExecution(request));
-    return await eventStreamReply(events, format);
+    return await eventStreamReply(events, format, onDisconnect);
   }
   const reply = await session.enqueue(signal, () => runExecution(request));
   return c.body(reply, 200, { "content-type": "application/json" });

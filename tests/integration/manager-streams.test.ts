@@ -1,6 +1,5 @@
 import { EventEmitter, once } from "node:events";
 import type { ServerResponse } from "node:http";
-import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { decodeNdjson, encodeEvent, NDJSON, type ExecutionEvent } from "#contract/events.ts";
 import type { RunningManager } from "#manager/start-manager.ts";
@@ -32,11 +31,11 @@ beforeEach(() => {
   open = [];
 });
 
-function execute(code: string, accept: string, signal?: AbortSignal): Promise<Response> {
+function execute(body: string, accept: string, signal?: AbortSignal, type = "text/plain"): Promise<Response> {
   return fetch(`${manager.url}/session/0/execute`, {
     method: "POST",
-    headers: { "content-type": "text/plain", accept },
-    body: code,
+    headers: { "content-type": type, accept },
+    body,
     ...(signal ? { signal } : {}),
   });
 }
@@ -48,6 +47,17 @@ const queued = (count: number) =>
     return session?.queued === count || undefined;
   });
 const send = (event: ExecutionEvent) => open[0]?.write(encodeEvent(event, NDJSON));
+/** Whether the executor may write on; not when nothing is taken from it any more, because every buffer is full. */
+async function mayWrite(): Promise<boolean> {
+  let left = 0;
+  let looks = 0;
+  return await until("the executor may write on, or is held up", () => {
+    if (open[0]?.writableNeedDrain !== true) return true;
+    looks = open[0].writableLength === left ? looks + 1 : 0;
+    left = open[0].writableLength;
+    return looks < 30 ? undefined : false;
+  });
+}
 const started: ExecutionEvent = { seq: 0, type: "started", kernel_id: "k" };
 const outcome: ExecutionEvent = {
   seq: 1,
@@ -135,6 +145,54 @@ describe("a client that hangs up", () => {
   });
 });
 
+describe.each(["application/json", NDJSON])("a run that goes on without its client (%s)", (accept) => {
+  const body = JSON.stringify({ code: "slow", on_disconnect: "continue" });
+  const leave = async () => {
+    const hangUp = new AbortController();
+    const reply = execute(body, accept, hangUp.signal, "application/json").then((response) =>
+      response.text(),
+    );
+    await arrived();
+    if (accept === NDJSON) send(started);
+    hangUp.abort();
+    await expect(reply).rejects.toThrow("aborted");
+  };
+  const end = () =>
+    accept === NDJSON ? open[0]?.end(encodeEvent(outcome, NDJSON)) : open[0]?.end('{"outputs":[]}');
+
+  test("keeps its place and its session until it has ended", async () => {
+    await leave();
+    const next = execute("quick", "application/json");
+    await queued(1);
+    const { session } = manager.sessions.find({ executorNumber: manager.fleet.get(0).number });
+    expect(session?.isIdle(Date.now() + 1e10)).toBe(false);
+    expect(open[0]?.destroyed).toBe(false);
+    end();
+    expect((await next).status).toBe(200);
+    await until("the session is not in use any more", () => !session?.isInUse || undefined);
+  });
+
+  test("is not held up, however much it prints", async () => {
+    await leave();
+    const text = "y".repeat(1024 * 1024);
+    const printed =
+      accept === NDJSON
+        ? encodeEvent({ seq: 1, type: "output", output: { type: "stream", name: "stdout", text } }, NDJSON)
+        : " ".repeat(text.length);
+    for (let sent = 0; sent < 100; sent += 1) {
+      if (!open[0]?.write(printed)) await once(open[0] ?? new EventEmitter(), "drain");
+    }
+    end();
+    expect((await execute("quick", "application/json")).status).toBe(200);
+  });
+
+  test("ends with its session", async () => {
+    await leave();
+    expect((await fetch(`${manager.url}/deallocate/0`, { method: "POST" })).status).toBe(200);
+    expect(await hungUp()).toBe(true);
+  });
+});
+
 test("a client that reads slowly holds up the executor, not the manager's memory", async () => {
   const hangUp = new AbortController();
   const reply = execute("slow", NDJSON, hangUp.signal);
@@ -146,12 +204,9 @@ test("a client that reads slowly holds up the executor, not the manager's memory
       encodeEvent({ seq: sent, type: "output", output: { type: "stream", name: "stdout", text } }, NDJSON),
     );
   const before = process.memoryUsage().rss;
-  // Until nothing more is taken for a while: every buffer between here and the client is full.
   while (sent < 200) {
     sent += 1;
-    if (more()) continue;
-    const drained = once(open[0] ?? new EventEmitter(), "drain").then(() => true);
-    if (!(await Promise.race([drained, delay(300, false)]))) break;
+    if (!more() && !(await mayWrite())) break;
   }
   expect((await reply).status).toBe(200);
   expect(sent).toBeLessThan(50);

@@ -30,7 +30,7 @@ async function lines(reply: Response): Promise<unknown[]> {
 
 test("a run that waits for its turn for long begins its stream with keep-alive events", async () => {
   const { events, go } = scripted();
-  const pending = eventStreamReply(events, NDJSON);
+  const pending = eventStreamReply(events, NDJSON, "interrupt");
   await vi.advanceTimersByTimeAsync(10_000);
   const text = lines(await pending);
   await vi.advanceTimersByTimeAsync(10_000);
@@ -44,12 +44,12 @@ test("a run that waits for its turn for long begins its stream with keep-alive e
 test("a refusal at once is thrown, so that it becomes a status", async () => {
   const { events, refuse } = scripted();
   refuse(new ServiceError("executor_unavailable", "Container 0 is not available"));
-  await expect(eventStreamReply(events, NDJSON)).rejects.toThrow("Container 0 is not available");
+  await expect(eventStreamReply(events, NDJSON, "interrupt")).rejects.toThrow("Container 0 is not available");
 });
 
 test("a refusal after the stream has begun becomes its outcome", async () => {
   const { events, refuse } = scripted();
-  const pending = eventStreamReply(events, NDJSON);
+  const pending = eventStreamReply(events, NDJSON, "interrupt");
   await vi.advanceTimersByTimeAsync(10_000);
   const reply = await pending;
   refuse(new ServiceError("session_ended", "Session ses_1 has ended: deallocated"));
