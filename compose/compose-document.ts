@@ -9,6 +9,6 @@ export interface ComposeDocument {
   name: string;
   services: Record<string, ComposeObject>;
   networks?: Record<string, ComposeObject>;
-  volumes: Record<string, ComposeObject>;
+  volumes?: Record<string, ComposeObject>;
   secrets?: Record<string, ComposeObject>;
 }
