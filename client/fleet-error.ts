@@ -1,4 +1,5 @@
 import { errorBodySchema, type ErrorCode, type RequestIssue } from "#contract/errors.ts";
+import { parseJson } from "#contract/json.ts";
 
 /**
  * What the client itself finds, beside the codes of the error table. `unreachable`: the request never arrived, so that
@@ -44,7 +45,7 @@ export function errorOfReply(
   reply: { status: number; text: string; retryAfter: string | undefined },
 ): FleetError {
   const { status, text } = reply;
-  const body = errorBodySchema.safeParse(jsonOf(text)).data;
+  const body = errorBodySchema.safeParse(parseJson(text)).data;
   if (!body) {
     return new FleetError("bad_reply", `${request} answered ${status} with ${excerpt(text)}`, { status });
   }
@@ -65,13 +66,4 @@ export function errorOfReply(
 /** The start of a text, quoted, for a message. */
 export function excerpt(text: string): string {
   return JSON.stringify(text.slice(0, 200));
-}
-
-/** The JSON value of a text, or undefined. */
-export function jsonOf(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }

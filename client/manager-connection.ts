@@ -1,7 +1,9 @@
 import { Pool, type Dispatcher } from "undici";
 import type { z } from "zod";
+import { wasNeverSent } from "#contract/connection-errors.ts";
 import { errorText } from "#contract/errors.ts";
-import { errorOfReply, excerpt, FleetError, jsonOf } from "./fleet-error.ts";
+import { parseJson } from "#contract/json.ts";
+import { errorOfReply, excerpt, FleetError } from "./fleet-error.ts";
 
 /** One request of the manager's API. */
 export interface ApiRequest {
@@ -54,7 +56,7 @@ export class ManagerConnection implements AsyncDisposable {
   async json<T>(request: ApiRequest, schema: z.ZodType<T>): Promise<T> {
     const reply = await this.open(request);
     const text = await this.guard(request, () => reply.body.text());
-    const parsed = schema.safeParse(jsonOf(text));
+    const parsed = schema.safeParse(parseJson(text));
     if (parsed.success) return parsed.data;
     const message = `${nameOf(request)} answered ${reply.statusCode} with ${excerpt(text)}`;
     throw new FleetError("bad_reply", message, { status: reply.statusCode, cause: parsed.error });
@@ -126,19 +128,4 @@ export class ManagerConnection implements AsyncDisposable {
 
 function nameOf({ method, path }: ApiRequest): string {
   return `${method} ${path}`;
-}
-
-/** Errors of connecting; at any other the request may have arrived. */
-const NEVER_SENT: ReadonlySet<unknown> = new Set([
-  "ECONNREFUSED",
-  "EHOSTUNREACH",
-  "ENETUNREACH",
-  "ENOTFOUND",
-  "EAI_AGAIN",
-  "UND_ERR_CONNECT_TIMEOUT",
-]);
-
-function wasNeverSent(error: unknown): boolean {
-  if (error instanceof AggregateError) return error.errors.every(wasNeverSent);
-  return error instanceof Error && "code" in error && NEVER_SENT.has(error.code);
 }
