@@ -1,10 +1,14 @@
 import { EXECUTOR_PORT } from "#contract/executor-api.ts";
 import { executorDigits, type FleetSpec, type PlannedExecutor } from "./fleet-spec.ts";
 
-/** Where an executor's socket volume is mounted in the executor. */
+/** Where an executor's container has what is mounted: its socket's folder, code to load, its submission directory. */
 export const SOCKET_DIRECTORY = "/run/executor";
+export const CODE_DIRECTORY = "/code";
+export const SUBMISSION_DIRECTORY = "/submission";
 
-export const SOCKET_PATH = `${SOCKET_DIRECTORY}/executor.sock`;
+/** The socket's name in its folder, wherever that is mounted. */
+export const SOCKET_FILE = "executor.sock";
+export const SOCKET_PATH = `${SOCKET_DIRECTORY}/${SOCKET_FILE}`;
 
 /**
  * Whether the manager reaches executors over a Unix socket. An `egress` network keeps its containers apart, so that a
@@ -22,7 +26,7 @@ export function usesTcp(spec: FleetSpec): boolean {
 /** Where the manager finds an executor. */
 export function executorUrl(spec: FleetSpec, executor: PlannedExecutor): string {
   return usesSocket(spec)
-    ? `unix:${managerSocketDirectory(executor)}/executor.sock`
+    ? `unix:${managerSocketDirectory(executor)}/${SOCKET_FILE}`
     : `http://${executor.service}:${EXECUTOR_PORT}`;
 }
 

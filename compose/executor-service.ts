@@ -1,8 +1,10 @@
 import { EXECUTOR_PORT } from "#contract/executor-api.ts";
 import type { ComposeObject } from "./compose-document.ts";
 import {
+  CODE_DIRECTORY,
   SOCKET_DIRECTORY,
   SOCKET_PATH,
+  SUBMISSION_DIRECTORY,
   socketVolume,
   submissionDirectory,
   usesSocket,
@@ -23,9 +25,6 @@ import {
 
 /** The network of executors that have one. */
 export const EXECUTOR_NETWORK = "executors";
-
-const CODE_DIRECTORY = "/code";
-const SUBMISSION_DIRECTORY = "/submission";
 
 /** The Compose service of one executor. */
 export function executorService(spec: FleetSpec, executor: PlannedExecutor): ComposeObject {

@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import type { Logger } from "pino";
+import { executorDigits } from "#compose/fleet-spec.ts";
 import { executorNumberSchema, type ExecutorNumber } from "#contract/ids.ts";
 import type { Backend } from "./backend.ts";
 import type { ExecutorSpec } from "./executor.ts";
@@ -26,7 +27,7 @@ export interface ProcessBackendSettings {
 
 /** The file in a log folder to which one executor writes. */
 export function executorLogFile(logDir: string, number: number): string {
-  return join(logDir, `executor-${String(number).padStart(3, "0")}.log`);
+  return join(logDir, `executor-${executorDigits(number)}.log`);
 }
 
 const MIN_RESTART_DELAY_MS = 200;

@@ -1,12 +1,11 @@
 import { execFile } from "node:child_process";
-import { once } from "node:events";
 import { cp, mkdtemp, rm, writeFile } from "node:fs/promises";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { executeReplySchema } from "#contract/execution.ts";
+import { freePort } from "#manager/fleet/docker/free-port.ts";
 import { describeAcceptance } from "#tests/support/acceptance.ts";
 import { reasonToSkipDocker } from "#tests/support/engine.ts";
 import { PROJECT_DIR, UTILITIES_DIR } from "#tests/support/fleets.ts";
@@ -122,12 +121,3 @@ describe.skipIf(skipped)(`executors of other makers beside ours${because}`, () =
     expect(await deallocated.json()).toEqual({ status: "deallocated", container_id: number });
   });
 });
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  if (address === null || typeof address === "string") throw new Error("no free port on loopback");
-  return address.port;
-}

@@ -1,9 +1,10 @@
-import { once } from "node:events";
 import { chmod, mkdir, rm } from "node:fs/promises";
-import { createServer } from "node:net";
 import { join } from "node:path";
+import { SOCKET_FILE } from "#compose/executor-link.ts";
+import { executorDigits } from "#compose/fleet-spec.ts";
 import type { Engine } from "./engine.ts";
 import type { ExecutorEndpoint } from "./executor-container.ts";
+import { freePort } from "./free-port.ts";
 import { FLEET_LABEL } from "./plan.ts";
 
 /** A Unix socket's path may have 108 bytes with its closing zero. Source: unix(7). */
@@ -44,9 +45,10 @@ export class Endpoints implements AsyncDisposable {
 
   async of(number: number): Promise<ExecutorEndpoint> {
     if (this.#socketRoot === undefined) {
+      // Fixed, so that it stays the same when the engine restarts the container.
       return { kind: "port", port: await freePort(), network: networkName(this.#fleetId) };
     }
-    const directory = join(this.#socketRoot, String(number).padStart(3, "0"));
+    const directory = join(this.#socketRoot, executorDigits(number));
     await mkdir(directory, { recursive: true });
     // The server in the container is root without any capability over files: only this mode lets it make its socket.
     // User code may come near, so the executor asks for a token; others on this machine are kept out by the root.
@@ -66,7 +68,7 @@ function networkName(fleetId: string): string {
 
 /** A socket on a mounted folder does not cross from a virtual machine to this one. */
 async function reasonAgainstSockets(engine: Engine, root: string): Promise<string | undefined> {
-  if (join(root, "000", "executor.sock").length > MAX_SOCKET_PATH_LENGTH) {
+  if (join(root, executorDigits(0), SOCKET_FILE).length > MAX_SOCKET_PATH_LENGTH) {
     return "the data directory's path is too long for Unix sockets";
   }
   const { operatingSystem, local } = await engine.info();
@@ -74,14 +76,4 @@ async function reasonAgainstSockets(engine: Engine, root: string): Promise<strin
     return `${operatingSystem} does not share this machine's sockets`;
   }
   return undefined;
-}
-
-/** A port of loopback that is free now. It is fixed, so that it stays the same when the engine restarts a container. */
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  if (address === null || typeof address === "string") throw new Error("no free port on loopback");
-  return address.port;
 }

@@ -1,6 +1,14 @@
 import { createHash } from "node:crypto";
 import { EXECUTOR_PORT } from "#contract/executor-api.ts";
 import {
+  CODE_DIRECTORY,
+  SOCKET_DIRECTORY,
+  SOCKET_FILE,
+  SOCKET_PATH,
+  SUBMISSION_DIRECTORY,
+} from "#compose/executor-link.ts";
+import { executorDigits } from "#compose/fleet-spec.ts";
+import {
   ADDED_CAPABILITIES,
   LOG_DRIVER,
   LOG_OPTIONS,
@@ -34,9 +42,6 @@ export interface ExecutorContainer {
   submissionDirectory?: string;
 }
 
-const SOCKET_DIRECTORY = "/run/executor";
-const SOCKET_FILE = "executor.sock";
-
 /** Where the manager finds the executor. */
 export function containerUrl({ endpoint }: ExecutorContainer): string {
   return endpoint.kind === "socket"
@@ -45,7 +50,7 @@ export function containerUrl({ endpoint }: ExecutorContainer): string {
 }
 
 export function containerName({ fleetId, number }: Pick<ExecutorContainer, "fleetId" | "number">): string {
-  return `fleet-${fleetId}-${String(number).padStart(3, "0")}`;
+  return `fleet-${fleetId}-${executorDigits(number)}`;
 }
 
 /** The engine's options for the container. Its labels carry a fingerprint of all the others. */
@@ -94,12 +99,10 @@ function environmentOf({
 }: ExecutorContainer): Record<string, string> {
   return {
     ...environment,
-    ...(endpoint.kind === "socket"
-      ? { EXECUTOR_SOCKET: `${SOCKET_DIRECTORY}/${SOCKET_FILE}` }
-      : { HOST: "0.0.0.0" }),
+    ...(endpoint.kind === "socket" ? { EXECUTOR_SOCKET: SOCKET_PATH } : { HOST: "0.0.0.0" }),
     EXECUTOR_TOKEN: token,
-    ...(container.codeDirectory === undefined ? {} : { WORKSPACE_FOLDER: "/code" }),
-    ...(container.submissionDirectory === undefined ? {} : { SUBMISSION_DIR: "/submission" }),
+    ...(container.codeDirectory === undefined ? {} : { WORKSPACE_FOLDER: CODE_DIRECTORY }),
+    ...(container.submissionDirectory === undefined ? {} : { SUBMISSION_DIR: SUBMISSION_DIRECTORY }),
   };
 }
 
@@ -110,7 +113,7 @@ function bind(Source: string, Target: string, ReadOnly: boolean) {
 function mountsOf({ endpoint, codeDirectory, submissionDirectory }: ExecutorContainer) {
   return [
     ...(endpoint.kind === "socket" ? [bind(endpoint.directory, SOCKET_DIRECTORY, false)] : []),
-    ...(codeDirectory === undefined ? [] : [bind(codeDirectory, "/code", true)]),
-    ...(submissionDirectory === undefined ? [] : [bind(submissionDirectory, "/submission", false)]),
+    ...(codeDirectory === undefined ? [] : [bind(codeDirectory, CODE_DIRECTORY, true)]),
+    ...(submissionDirectory === undefined ? [] : [bind(submissionDirectory, SUBMISSION_DIRECTORY, false)]),
   ];
 }
