@@ -1,13 +1,15 @@
-import { chmod, mkdir, readFile, stat } from "node:fs/promises";
+import { readFile, stat } from "node:fs/promises";
 import { basename, dirname, extname, isAbsolute, join, relative, resolve, sep } from "node:path";
 import { CommanderError } from "commander";
 import writeFileAtomic from "write-file-atomic";
-import { submissionDirectory } from "#compose/executor-link.ts";
+import { findPath, problemsOfWriting } from "#cli/find-path.ts";
+import { makeSubmissionDirectories, problemsOfMaking } from "#cli/submission-directories.ts";
 import { plannedExecutors } from "#compose/fleet-spec.ts";
 import { generateFleet } from "#compose/generate.ts";
 import { generatorCommand } from "#compose/generator-command.ts";
+import { KERNEL_USER_ID } from "#compose/isolation.ts";
 import { MANAGER_UID } from "#compose/manager-service.ts";
-import { generatorFlagsSchema, parseFlags, type Facts, type FoundPath } from "#compose/parse-flags.ts";
+import { generatorFlagsSchema, parseFlags, type Facts } from "#compose/parse-flags.ts";
 import type { GeneratorFlags } from "#compose/parse-flags.ts";
 import { projectName } from "#compose/project-name.ts";
 import { toYaml } from "#compose/to-yaml.ts";
@@ -15,17 +17,17 @@ import { toYaml } from "#compose/to-yaml.ts";
 const STDOUT = "-";
 const USAGE_ERROR = 2;
 
-/** User code in an executor. */
-const KERNEL_UID = 1000;
-
 try {
   process.exitCode = await generate(
     generatorFlagsSchema.parse(generatorCommand().exitOverride().parse().opts()),
   );
 } catch (error) {
   // Commander has said already what it did not understand; `--help` ends here, too.
-  if (!(error instanceof CommanderError)) throw error;
-  process.exitCode = error.exitCode === 0 ? 0 : USAGE_ERROR;
+  if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? 0 : USAGE_ERROR;
+  else if (isFileError(error)) {
+    say(`error: ${error.message}`);
+    process.exitCode = USAGE_ERROR;
+  } else throw error;
 }
 
 /** Writes the files that the flags ask for, or tells every problem and writes nothing. Returns the exit code. */
@@ -42,7 +44,7 @@ async function generate(flags: GeneratorFlags): Promise<number> {
   const executors = plannedExecutors(parsed.value).length;
   const { compose, containerConfig, warnings } = generateFleet(parsed.value);
   if (flags.mountableVolumeSaveto !== undefined)
-    warnings.push(...(await makeSubmissionDirectories(flags.mountableVolumeSaveto, executors)));
+    warnings.push(...(await makeSubmissions(flags.mountableVolumeSaveto, executors)));
   if (flags.apiKeyFile !== undefined && !(await isOpenTo(MANAGER_UID, flags.apiKeyFile, 0o4)))
     warnings.push(
       `--api-key-file: the manager runs as user ${MANAGER_UID} and may not read it: chown ${MANAGER_UID} ${flags.apiKeyFile}`,
@@ -59,9 +61,11 @@ async function generate(flags: GeneratorFlags): Promise<number> {
 /** Everything about the flags that only a look at the machine tells. */
 async function lookAround(flags: GeneratorFlags, base: string, configFile: string): Promise<Facts> {
   const find = async (path: string | undefined) =>
-    path === undefined ? undefined : await findPath(path, base);
+    path === undefined ? undefined : await findPath(path, composePath(path, base));
   const toStdout = flags.output === STDOUT;
   const outputProblems = toStdout ? [] : await targetProblems("--output", flags.output);
+  const submissions = flags.mountableVolumeSaveto;
+  const submissionProblems = submissions === undefined ? [] : await problemsOfMaking(submissions);
   return {
     projectName: projectName(basename(base), toStdout ? "" : basename(flags.output, extname(flags.output))),
     buildContext: pathFrom(base, import.meta.dirname),
@@ -75,19 +79,15 @@ async function lookAround(flags: GeneratorFlags, base: string, configFile: strin
       ...(!toStdout && resolve(flags.output) === resolve(configFile)
         ? [{ flag: "--config-file", problem: "is the file that --output writes" }]
         : []),
+      ...submissionProblems.map((problem) => ({ flag: "--mountable-volume-saveto", problem })),
     ],
     mountableVolumes: await find(flags.mountableVolumes),
     mountableVolumeSaveto: await find(flags.mountableVolumeSaveto),
     apiKeyFile: await find(flags.apiKeyFile),
+    apiKeyFileText: await readFile(flags.apiKeyFile ?? "", "utf8").catch(() => undefined),
     envFile: await find(flags.envFile),
     envFileText: await readFile(flags.envFile ?? "", "utf8").catch(() => ""),
   };
-}
-
-async function findPath(path: string, base: string): Promise<FoundPath> {
-  const stats = await stat(path).catch(() => undefined);
-  const kind = stats === undefined ? "missing" : stats.isDirectory() ? "directory" : "file";
-  return { path, source: composePath(path, base), kind };
 }
 
 /** A path as a Compose file in `base` names it: absolute when the user gave it so, else from that file. */
@@ -105,26 +105,17 @@ async function targetProblems(flag: string, path: string): Promise<Facts["output
   const target = await stat(path).catch(() => undefined);
   if (target?.isDirectory()) return [{ flag, problem: `${JSON.stringify(path)} is a directory` }];
   const parent = await stat(dirname(path)).catch(() => undefined);
-  if (parent?.isDirectory()) return [];
+  if (parent?.isDirectory())
+    return (await problemsOfWriting(dirname(path))).map((problem) => ({ flag, problem }));
   return [{ flag, problem: `the directory of ${JSON.stringify(path)} does not exist` }];
 }
 
-/**
- * Makes one submission directory for each executor. User code runs as a user of the image that this machine does not
- * know, and nobody but root may give a directory away: so that it is open to all, inside a parent that is not. The
- * engine mounts the inner one and so never passes through its parent. Returns warnings about directories that were
- * there before, which are left as they are.
- */
-async function makeSubmissionDirectories(parent: string, count: number): Promise<string[]> {
+/** Returns warnings about directories that were there before, which are left as they are. */
+async function makeSubmissions(parent: string, count: number): Promise<string[]> {
   const warnings: string[] = [];
-  await mkdir(parent, { recursive: true, mode: 0o700 });
-  for (let number = 0; number < count; number++) {
-    const directory = submissionDirectory(parent, number);
-    if ((await mkdir(directory, { recursive: true })) !== undefined) await chmod(directory, 0o777);
-    else if (!(await isOpenTo(KERNEL_UID, directory, 0o3)))
-      warnings.push(
-        `--mountable-volume-saveto: user code (user ${KERNEL_UID}) may not write to ${directory}`,
-      );
+  for (const { path, made } of await makeSubmissionDirectories(parent, count)) {
+    if (!made && !(await isOpenTo(KERNEL_USER_ID, path, 0o3)))
+      warnings.push(`--mountable-volume-saveto: user code (user ${KERNEL_USER_ID}) may not write to ${path}`);
   }
   return warnings;
 }
@@ -134,6 +125,11 @@ async function isOpenTo(id: number, path: string, bits: number): Promise<boolean
   const { uid, gid, mode } = await stat(path);
   const shift = uid === id ? 6 : gid === id ? 3 : 0;
   return ((mode >> shift) & bits) === bits;
+}
+
+/** Whether an error tells what the machine would not do with a file, and which. */
+function isFileError(error: unknown): error is Error {
+  return error instanceof Error && "syscall" in error;
 }
 
 function say(line: string): void {

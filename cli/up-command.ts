@@ -1,17 +1,17 @@
 import { once } from "node:events";
 import type { Command } from "commander";
 import { destination, pino, type Logger } from "pino";
-import type { FleetSpec } from "#compose/fleet-spec.ts";
+import { plannedExecutors, type FleetSpec } from "#compose/fleet-spec.ts";
 import type { Backend } from "#manager/fleet/backend.ts";
 import { startManager, type ManagerSettings, type RunningManager } from "#manager/start-manager.ts";
 import { startInBackground } from "./background.ts";
 import { chooseBackend } from "./choose-backend.ts";
 import type { CliContext } from "./cli-context.ts";
 import { DataDir } from "./data-dir.ts";
-import { makeSubmissionDirectories } from "./fleet-plan.ts";
 import { assertPortFree, listenError, reachableUrl } from "./listen-address.ts";
 import { reporter, reportReady } from "./reporter.ts";
 import { endBySignal, StopRequested, watchStopRequests } from "./stop-requests.ts";
+import { makeSubmissionDirectories } from "./submission-directories.ts";
 import { untilStarted } from "./until-started.ts";
 import { describeUp, upFlagsSchema, type UpFlags } from "./up-flags.ts";
 import { readUpSettings, type UpSettings } from "./up-settings.ts";
@@ -53,7 +53,7 @@ async function serveFleet(
   );
 
   const startedAt = performance.now();
-  const submissionDirectories = await makeSubmissionDirectories(spec);
+  const submissionDirectories = await directoriesOf(spec);
   const { projectDir } = context;
   const { signal } = stop;
   const plan = { spec, projectDir, dataDir, submissionDirectories, context, reporter, signal };
@@ -69,6 +69,12 @@ async function serveFleet(
   reporter.say(`try: ${exampleFor(spec, settings, url)}`);
   reportReady();
   if (!signal.aborted) await once(signal, "abort");
+}
+
+async function directoriesOf(spec: FleetSpec): Promise<string[] | undefined> {
+  if (spec.submissionsDirectory === undefined) return undefined;
+  const count = plannedExecutors(spec).length;
+  return (await makeSubmissionDirectories(spec.submissionsDirectory, count)).map(({ path }) => path);
 }
 
 async function start(

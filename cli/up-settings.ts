@@ -1,21 +1,22 @@
-import { readFile, stat } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import type { FleetSpec } from "#compose/fleet-spec.ts";
 import { parseFlags, type FoundPath } from "#compose/parse-flags.ts";
 import { parseInteger } from "#compose/parse-limits.ts";
 import { Problems } from "#compose/parsed.ts";
-import { errorText } from "#contract/errors.ts";
 import {
   ConfigError,
   managerEnvSchema,
   managerSettings,
   parseEnv,
-  parseKeyFile,
   type ManagerEnv,
 } from "#manager/config.ts";
+import { readKeyFile } from "#manager/key-file.ts";
 import type { ManagerSettings } from "#manager/start-manager.ts";
 import { usageError } from "./cli-error.ts";
 import type { Environment } from "./cli-context.ts";
+import { findPath } from "./find-path.ts";
+import { problemsOfMaking } from "./submission-directories.ts";
 import type { UpFlags } from "./up-flags.ts";
 
 const KEYS_FILE = "--api-key-file or FLEET_API_KEYS_FILE";
@@ -38,16 +39,18 @@ export async function readUpSettings(
   fleetName: string,
 ): Promise<UpSettings> {
   const problems = new Problems();
+  const submissions = flags.mountableVolumeSaveto;
+  const submissionProblems = submissions === undefined ? [] : await problemsOfMaking(submissions);
   const spec = parseFlags(
     { ...flags, output: "-", network: "none", managerPort: "5000", publish: "127.0.0.1" },
     {
       projectName: fleetName,
       buildContext: ".",
       configFile: "container_config.json",
-      outputProblems: [],
-      mountableVolumes: await findPath(flags.mountableVolumes),
-      mountableVolumeSaveto: await findPath(flags.mountableVolumeSaveto),
-      envFile: await findPath(flags.envFile),
+      outputProblems: submissionProblems.map((problem) => ({ flag: "--mountable-volume-saveto", problem })),
+      mountableVolumes: await findIfGiven(flags.mountableVolumes),
+      mountableVolumeSaveto: await findIfGiven(flags.mountableVolumeSaveto),
+      envFile: await findIfGiven(flags.envFile),
       envFileText: await readFile(flags.envFile ?? "", "utf8").catch(() => ""),
     },
   );
@@ -84,20 +87,14 @@ async function readManagerSettings(
 ): Promise<ManagerSettings | undefined> {
   const file = env.FLEET_API_KEYS_FILE;
   try {
-    const text = file === undefined ? "" : await readFile(file, "utf8");
-    const keys = parseKeyFile(text);
-    if (file !== undefined && keys.length === 0) problems.add(KEYS_FILE, `${file} holds no key`);
-    return managerSettings(env, keys);
+    return managerSettings(env, file === undefined ? [] : await readKeyFile(file, KEYS_FILE));
   } catch (error) {
-    if (error instanceof ConfigError) problems.list.push(error.message);
-    else problems.add(KEYS_FILE, `cannot read ${file}: ${errorText(error)}`);
+    if (!(error instanceof ConfigError)) throw error;
+    problems.list.push(error.message);
     return undefined;
   }
 }
 
-async function findPath(path: string | undefined): Promise<FoundPath | undefined> {
-  if (path === undefined) return undefined;
-  const stats = await stat(path).catch(() => undefined);
-  const kind = stats === undefined ? "missing" : stats.isDirectory() ? "directory" : "file";
-  return { path, source: resolve(path), kind };
+async function findIfGiven(path: string | undefined): Promise<FoundPath | undefined> {
+  return path === undefined ? undefined : await findPath(path, resolve(path));
 }

@@ -1,10 +1,8 @@
+import { isLoopback } from "#contract/loopback.ts";
 import { memoryBytesOf, type Limits, type Network } from "./fleet-spec.ts";
 import { formatMemory } from "./parse-limits.ts";
 import { totalCount, type TypeCount } from "./parse-types.ts";
 import type { Problems } from "./parsed.ts";
-
-/** The addresses on which the manager serves without keys. */
-const LOOPBACK: ReadonlySet<string> = new Set(["127.0.0.1", "::1"]);
 
 /** What of a spec could be read so far: a part with a problem of its own is undefined. */
 export interface SpecDraft {
@@ -27,7 +25,7 @@ export function checkTogether(draft: SpecDraft, problems: Problems): void {
       "--gpu-ids",
       `${draft.gpuIds.length} entries for ${total} executors: one each, - for an executor without a GPU`,
     );
-  if (draft.manager.publish !== undefined && !LOOPBACK.has(draft.manager.publish) && !draft.hasApiKeyFile)
+  if (draft.manager.publish !== undefined && !isLoopback(draft.manager.publish) && !draft.hasApiKeyFile)
     problems.add(
       "--publish",
       `${draft.manager.publish} would let everybody who reaches it run code here: add --api-key-file, or publish on 127.0.0.1`,

@@ -53,7 +53,8 @@ function checked(variables: [string, string][], problems: string[]): Parsed<Envi
 
 function variableProblems([name, value]: [string, string]): string[] {
   if (!NAME.test(name)) return [`${quoted(name)} is not a variable name`];
-  if (RESERVED.has(name) || name.startsWith("EXECUTOR_")) return [`${name} is reserved: the generator sets it`];
+  if (RESERVED.has(name) || name.startsWith("EXECUTOR_"))
+    return [`${name} is reserved: the generator sets it`];
   // User code reads its environment, so that a key of the manager's must not get there.
   if (name.startsWith("FLEET_")) return [`${name} is reserved: FLEET_ variables are the manager's`];
   return value.includes("\0") ? [`${name} holds a NUL character`] : [];

@@ -1,5 +1,6 @@
 import { isIP } from "node:net";
 import { z } from "zod";
+import { parseKeyFile } from "#contract/key-file.ts";
 import { checkTogether } from "./check-together.ts";
 import { fleetSpecSchema, networkSchema, type FleetSpec, type Network } from "./fleet-spec.ts";
 import { parseEnvironment, parseEnvironmentFile, PRESETS, type Environment } from "./parse-environment.ts";
@@ -51,6 +52,8 @@ export interface Facts {
   mountableVolumes?: FoundPath | undefined;
   mountableVolumeSaveto?: FoundPath | undefined;
   apiKeyFile?: FoundPath | undefined;
+  /** Undefined where it cannot be read here: the manager, another user, may. */
+  apiKeyFileText?: string | undefined;
   envFile?: FoundPath | undefined;
   envFileText: string;
 }
@@ -77,7 +80,7 @@ export function parseFlags(flags: GeneratorFlags, facts: Facts): Parsed<FleetSpe
     manager: {
       port: problems.take("--manager-port", parsePort(flags.managerPort)),
       publish: problems.take("--publish", parseAddress(flags.publish)),
-      apiKeyFile: readPath("--api-key-file", facts.apiKeyFile, ["file"], problems),
+      apiKeyFile: readKeyFilePath(facts, problems),
     },
     buildContext: facts.buildContext,
     configFile: facts.configFile,
@@ -111,6 +114,15 @@ function readEnvironment(flags: GeneratorFlags, facts: Facts, problems: Problems
     ...problems.take("--env-file", parseEnvironmentFile(facts.envFileText)),
     ...problems.take("--env", parseEnvironment(flags.env)),
   };
+}
+
+/** The manager refuses to start with a file that holds no key. */
+function readKeyFilePath(facts: Facts, problems: Problems): string | undefined {
+  const source = readPath("--api-key-file", facts.apiKeyFile, ["file"], problems);
+  const { apiKeyFile, apiKeyFileText } = facts;
+  if (apiKeyFile && apiKeyFileText !== undefined && parseKeyFile(apiKeyFileText).length === 0)
+    problems.add("--api-key-file", `${quoted(apiKeyFile.path)} holds no key`);
+  return source;
 }
 
 function readPath(

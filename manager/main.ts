@@ -1,9 +1,8 @@
-import { readFile } from "node:fs/promises";
 import { destination, pino } from "pino";
 import { z } from "zod";
-import { errorText } from "#contract/errors.ts";
-import { ConfigError, managerEnvSchema, managerSettings, parseEnv, parseKeyFile } from "./config.ts";
+import { ConfigError, managerEnvSchema, managerSettings, parseEnv } from "./config.ts";
 import { StaticBackend } from "./fleet/static-backend.ts";
+import { readKeyFile } from "./key-file.ts";
 import { startManager } from "./start-manager.ts";
 import { untilStopped } from "./until-stopped.ts";
 
@@ -17,20 +16,11 @@ async function main(): Promise<void> {
   const env = parseEnv(envSchema, process.env);
   const log = pino({ level: env.LOG_LEVEL }, destination(2));
   const keysFile = env.FLEET_API_KEYS_FILE;
-  const settings = managerSettings(env, keysFile === undefined ? [] : await readKeyFile(keysFile));
+  const keys = keysFile === undefined ? [] : await readKeyFile(keysFile, "FLEET_API_KEYS_FILE");
+  const settings = managerSettings(env, keys);
   await using manager = await startManager(settings, new StaticBackend(env.CONTAINER_CONFIG_FILE), log);
   log.info({ url: manager.url, executors: manager.fleet.executors.length }, "manager serves");
   log.info({ signal: await untilStopped() }, "manager stops");
-}
-
-/** @throws {ConfigError} for a file that cannot be read or that holds no key: it was meant to keep others out. */
-async function readKeyFile(file: string): Promise<string[]> {
-  const text = await readFile(file, "utf8").catch((error: unknown) => {
-    throw new ConfigError(`FLEET_API_KEYS_FILE: ${errorText(error)}`);
-  });
-  const keys = parseKeyFile(text);
-  if (keys.length === 0) throw new ConfigError(`FLEET_API_KEYS_FILE: ${file} holds no key`);
-  return keys;
 }
 
 try {

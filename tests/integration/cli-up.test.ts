@@ -165,7 +165,7 @@ describe("what cannot be started", () => {
     [["up", "--no-such-flag"], "unknown option '--no-such-flag'"],
     [["up", "--backend", "cloud"], "Allowed choices are auto, docker, process"],
     [["up", "--host", "0.0.0.0"], "refused to serve on 0.0.0.0 without API keys"],
-    [["up", "--api-key-file", "/no/such"], "cannot read /no/such"],
+    [["up", "--api-key-file", "/no/such"], "no such file or directory, open '/no/such'"],
     [["frobnicate"], "unknown command 'frobnicate'"],
   ])("fleet %j is refused with exit code 2", async (args, message) => {
     const end = await fleet.run(args);

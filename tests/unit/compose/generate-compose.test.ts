@@ -7,12 +7,18 @@ import { parse } from "yaml";
 
 const script = resolve("generate-compose.ts");
 
+/** What is there before the generator runs. */
+const GIVEN = new Set(["code", "file", "no-keys", "taken", "taken/container_000"]);
+
 let directory: string;
 
 beforeEach(async () => {
   directory = await mkdtemp(join(tmpdir(), "generate-compose-"));
   await mkdir(join(directory, "code"));
   await writeFile(join(directory, "file"), "A=1\n");
+  await writeFile(join(directory, "no-keys"), "# of nobody\n");
+  await mkdir(join(directory, "taken"));
+  await writeFile(join(directory, "taken", "container_000"), "");
 });
 
 afterEach(async () => {
@@ -38,7 +44,7 @@ async function generate(...flags: string[]): Promise<{ code: number; stdout: str
 
 async function written(): Promise<string[]> {
   const names = await readdir(directory, { recursive: true });
-  return names.filter((name) => name !== "code" && name !== "file").toSorted();
+  return names.filter((name) => !GIVEN.has(name)).toSorted();
 }
 
 async function modeOf(name: string): Promise<number> {
@@ -149,6 +155,22 @@ describe("bad input ends with 2, a line for each problem, and no file written:",
       ],
     ],
     ["missing key file", ["--api-key-file", "no"], ['--api-key-file: "no" does not exist']],
+    ["key file without a key", ["--api-key-file", "no-keys"], ['--api-key-file: "no-keys" holds no key']],
+    [
+      "submissions below a file",
+      ["-s", "file/x"],
+      ['--mountable-volume-saveto: "file" is a file, not a directory'],
+    ],
+    [
+      "submissions where something else has their name",
+      ["-s", "taken"],
+      [expect.stringMatching(/^error: EEXIST: file already exists, .*container_000/)],
+    ],
+    [
+      "output where nothing can be made",
+      ["-o", "/proc/fleet.yml"],
+      [expect.stringMatching(/^(error: ENOENT|--output: cannot write to "\/proc").*\/proc/)],
+    ],
     ["output in no directory", ["-o", "no/x.yml"], ['--output: the directory of "no/x.yml" does not exist']],
     ["output that is a directory", ["-o", "code"], ['--output: "code" is a directory']],
     ["one file for both", ["-o", "x", "-c", "./x"], ["--config-file: is the file that --output writes"]],

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { ConfigError, managerEnvSchema, managerSettings, parseEnv, parseKeyFile } from "#manager/config.ts";
+import { parseKeyFile } from "#contract/key-file.ts";
+import { ConfigError, managerEnvSchema, managerSettings, parseEnv } from "#manager/config.ts";
 
 const read = (env: Record<string, string | undefined>) => parseEnv(managerEnvSchema, env);
 
@@ -11,6 +12,7 @@ describe("the environment", () => {
       apiKeys: [],
       allocation: "open",
       idleTimeoutMs: 1_800_000,
+      maxConnections: 1024,
       maxBodyBytes: 33_554_432,
     });
   });
@@ -47,6 +49,12 @@ describe("the environment", () => {
   });
 });
 
+test("keys that are nothing but commas are refused: they were meant to keep others out", () => {
+  expect(() => read({ FLEET_API_KEYS: " , " })).toThrow(
+    new ConfigError('bad environment:\nFLEET_API_KEYS=" , ": it holds no key'),
+  );
+});
+
 describe("an address that others reach", () => {
   test.each(["0.0.0.0", "::", "192.168.1.5", "fleet.example"])(
     "%s without keys is refused, with the way out",
@@ -59,12 +67,6 @@ describe("an address that others reach", () => {
       );
     },
   );
-
-  test("keys that are nothing but commas are no keys", () => {
-    expect(() => managerSettings(read({ FLEET_HOST: "0.0.0.0", FLEET_API_KEYS: " , " }), [])).toThrow(
-      "without API keys",
-    );
-  });
 
   test("is served with keys, of the variable or of a file", () => {
     expect(managerSettings(read({ FLEET_HOST: "0.0.0.0", FLEET_API_KEYS: "k" }), []).host).toBe("0.0.0.0");
