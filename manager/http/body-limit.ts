@@ -10,7 +10,7 @@ const DRAIN_BUDGET_MS = 30_000;
  * The refusal goes out at once, but the response ends only when the client has sent everything or has gone: many
  * clients read nothing before that, and would see a broken connection instead of the reason.
  */
-export function limitBody(maxBytes: number): MiddlewareHandler {
+export function limitBody(maxBytes: number, drainBudgetMs = DRAIN_BUDGET_MS): MiddlewareHandler {
   return async (c, next) => {
     const { raw } = c.req;
     const chunked = raw.headers.has("transfer-encoding");
@@ -18,7 +18,7 @@ export function limitBody(maxBytes: number): MiddlewareHandler {
     if (raw.body === null) return next();
     const reader = raw.body.getReader();
     const body = chunked ? await readUpTo(reader, maxBytes) : undefined;
-    if (body === undefined) return refusal(reader, maxBytes);
+    if (body === undefined) return refusal(reader, maxBytes, drainBudgetMs);
     c.req.raw = new Request(raw, { method: raw.method, body });
     return next();
   };
@@ -39,13 +39,13 @@ async function readUpTo(reader: BodyReader, maxBytes: number): Promise<Blob | un
   }
 }
 
-function refusal(reader: BodyReader, maxBytes: number): Response {
+function refusal(reader: BodyReader, maxBytes: number, drainBudgetMs: number): Response {
   const error = new ServiceError("body_too_large", `The body is larger than ${maxBytes} bytes`);
   const text = new TextEncoder().encode(JSON.stringify(error.toBody()));
   const body = new ReadableStream<Uint8Array>({
     async start(controller) {
       controller.enqueue(text);
-      await drain(reader);
+      await drain(reader, drainBudgetMs);
       controller.close();
     },
   });
@@ -53,12 +53,15 @@ function refusal(reader: BodyReader, maxBytes: number): Response {
   return new Response(body, { status: error.status, headers });
 }
 
-/** Reads and forgets. A client that goes away has nothing more to send. */
-async function drain(reader: BodyReader): Promise<void> {
-  const deadline = performance.now() + DRAIN_BUDGET_MS;
+/** Reads and forgets, also from a client that stalls. One that goes away has nothing more to send. */
+async function drain(reader: BodyReader, budgetMs: number): Promise<void> {
+  // The read that waits is done then.
+  const timer = setTimeout(() => void reader.cancel().catch(() => undefined), budgetMs);
   try {
-    while (performance.now() < deadline && !(await reader.read()).done);
+    while (!(await reader.read()).done);
   } catch {
     // Nobody is left to be told.
+  } finally {
+    clearTimeout(timer);
   }
 }

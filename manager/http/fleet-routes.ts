@@ -89,7 +89,7 @@ export function fleetRoutes({ fleet, sessions, backend }: Manager): OpenAPIHono<
   app.openapi(deallocateRoute, async (c) => {
     const { ref } = c.req.valid("param");
     const waitMs = toMs(c.req.valid("query").wait ?? DEFAULT_DEALLOCATE_WAIT_S);
-    const { executor, clean } = await sessions.deallocate(ref, { waitMs });
+    const { executor, clean } = await sessions.deallocate(ref, { waitMs, signal: c.req.raw.signal });
     const resetting = clean ? {} : { resetting: true as const };
     return c.json({ status: "deallocated" as const, container_id: executor.number, ...resetting }, 200);
   });

@@ -110,22 +110,22 @@ export class Sessions {
   }
 
   /**
-   * Ends the session at once; resolves when its executor is clean and free again, or after `waitMs`. `ref` is a
-   * session reference as a client wrote it.
+   * Ends the session at once; resolves when its executor is clean and free again, after `waitMs`, or when the signal
+   * aborts. `ref` is a session reference as a client wrote it.
    *
    * @returns whether the executor is free again
    * @throws {ServiceError} `not_allocated`
    */
   async deallocate(
     ref: string,
-    options: { waitMs: number },
+    { waitMs, signal }: { waitMs: number; signal: AbortSignal },
   ): Promise<{ executor: Executor; clean: boolean }> {
     const { executor, session } = this.#findHeld(ref);
     void this.#end(session, "deallocated");
     const settled = this.#fleet.waitForState(
       executor,
       ({ name }) => name !== "resetting",
-      AbortSignal.timeout(options.waitMs),
+      AbortSignal.any([AbortSignal.timeout(waitMs), signal]),
     );
     await settled.catch(() => undefined);
     return { executor, clean: executor.state.name !== "resetting" && executor.state.name !== "unhealthy" };

@@ -16,21 +16,19 @@ const post = (url: string, json?: unknown) =>
 
 test("a run that a reset overtakes cannot leave anything in the next tenant's kernel", async () => {
   let finishRun = () => {};
-  const restarts: string[] = [];
   await using executor = await startScriptedExecutor({
     // Answers only after the restart: as if it had waited for the restart and run on the fresh kernel.
     "/execute": (_, reply) => {
       finishRun = () => sendJson(reply, { outputs: [] });
     },
-    "/restart": (_, reply) => {
-      restarts.push("restart");
-      sendJson(reply, { status: "restarting" });
-      if (restarts.length === 1) setTimeout(finishRun, 50);
+    "/ready": (_, reply) => {
+      finishRun();
+      finishRun = () => {};
+      sendJson(reply, { ready: true });
     },
   });
   await using manager = await startTestManager({ 0: { url: executor.url, type: "python" } });
   await until("the executor is free", () => manager.fleet.countByState().free === 1 || undefined);
-  restarts.length = 0;
   executor.calls.length = 0;
 
   const run = post(`${manager.url}/session/0/execute`, { code: "leak = 1" });
@@ -85,6 +83,21 @@ test("a reset that outlives the loss of its executor does not spoil what came af
     },
   });
   expect(held.state).toEqual({ name: "free" });
+});
+
+test("a deallocation is not waited for any longer when its client hangs up, and the reset goes on", async () => {
+  let ready = true;
+  await using executor = await startScriptedExecutor({ "/ready": (_, reply) => sendJson(reply, { ready }) });
+  await using manager = await startTestManager({ 0: { url: executor.url, type: "python" } });
+  await until("the executor is free", () => manager.fleet.countByState().free === 1 || undefined);
+  await post(`${manager.url}/allocate`);
+  ready = false;
+  const hangUp = new AbortController();
+  const deallocation = manager.sessions.deallocate("0", { waitMs: 60_000, signal: hangUp.signal });
+  hangUp.abort();
+  expect(await deallocation).toMatchObject({ clean: false });
+  ready = true;
+  await until("the executor is free", () => manager.fleet.countByState().free === 1 || undefined);
 });
 
 test("a manager that stops does not wait for a reset that hangs, and leaves the executor's state alone", async () => {

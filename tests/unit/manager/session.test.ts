@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 import { ServiceError } from "#contract/errors.ts";
 import { executorNumberSchema } from "#contract/ids.ts";
 import { Session } from "#manager/sessions/session.ts";
+import { until } from "#tests/support/until.ts";
 
 const open = (options: { idleTimeoutMs?: number; maxQueued?: number } = {}) =>
   new Session(executorNumberSchema.parse(0), { idleTimeoutMs: 1000, maxQueued: 2, ...options });
@@ -140,7 +141,8 @@ describe("idleness", () => {
     const session = open({ idleTimeoutMs: 1000 });
     const before = session.expiresAt;
     const handle = session.use();
-    await new Promise((resolve) => setTimeout(resolve, 5));
+    const opened = Date.now();
+    await until("the clock has moved on", () => Date.now() > opened || undefined);
     handle[Symbol.dispose]();
     expect(session.expiresAt).toBeGreaterThan(before);
   });
