@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { isLoopback } from "#contract/loopback.ts";
 import { MANAGER_PORT } from "#contract/manager-api.ts";
 import type { ManagerSettings } from "./start-manager.ts";
 
@@ -15,19 +16,18 @@ export const managerEnvSchema = z.object({
   FLEET_PORT: z.coerce.number().int().min(0).max(65_535).default(MANAGER_PORT),
   /** Address on which the port is published to others, where that is not `FLEET_HOST`: in a container. */
   FLEET_PUBLISHED_ON: z.string().min(1).optional(),
-  FLEET_API_KEYS: names.default([]),
+  FLEET_API_KEYS: names.refine((keys) => keys.length > 0, "it holds no key").default([]),
   FLEET_API_KEYS_FILE: z.string().min(1).optional(),
   FLEET_ALLOWED_HOSTS: names.default([]),
   FLEET_ALLOCATION: z.enum(["open", "strict"]).default("open"),
   FLEET_IDLE_TIMEOUT: seconds.default(1800),
   FLEET_MAX_QUEUED: positiveInt.default(32),
   FLEET_MAX_WAITING: positiveInt.default(256),
+  FLEET_MAX_CONNECTIONS: positiveInt.default(1024),
   MAX_BODY_BYTES: positiveInt.default(32 * 1024 * 1024),
   LOG_LEVEL: z.enum(["trace", "debug", "info", "warn", "error", "fatal", "silent"]).default("info"),
 });
 export type ManagerEnv = z.infer<typeof managerEnvSchema>;
-
-const LOOPBACK: ReadonlySet<string> = new Set(["127.0.0.1", "::1", "localhost"]);
 
 /** Every bad variable of an environment, one a line. */
 export class ConfigError extends Error {
@@ -63,7 +63,7 @@ export function parseEnv<T extends z.ZodType>(
 export function managerSettings(env: ManagerEnv, keysOfFile: readonly string[]): ManagerSettings {
   const apiKeys = [...env.FLEET_API_KEYS, ...keysOfFile];
   const publishedOn = env.FLEET_PUBLISHED_ON ?? env.FLEET_HOST;
-  if (apiKeys.length === 0 && !LOOPBACK.has(publishedOn)) {
+  if (apiKeys.length === 0 && !isLoopback(publishedOn)) {
     throw new ConfigError(
       `refused to serve on ${publishedOn} without API keys: whoever reaches the port could run code here. ` +
         `Set FLEET_API_KEYS or FLEET_API_KEYS_FILE, or serve on 127.0.0.1.`,
@@ -78,15 +78,8 @@ export function managerSettings(env: ManagerEnv, keysOfFile: readonly string[]):
     idleTimeoutMs: env.FLEET_IDLE_TIMEOUT * 1000,
     maxQueued: env.FLEET_MAX_QUEUED,
     maxWaiting: env.FLEET_MAX_WAITING,
+    maxConnections: env.FLEET_MAX_CONNECTIONS,
     startWaitMs: 60_000,
     maxBodyBytes: env.MAX_BODY_BYTES,
   };
-}
-
-/** The keys of a key file: one a line; empty lines and lines that begin with # are passed over. */
-export function parseKeyFile(text: string): string[] {
-  return text
-    .split("\n")
-    .map((line) => line.trim())
-    .filter((line) => line !== "" && !line.startsWith("#"));
 }

@@ -15,6 +15,8 @@ export interface ManagerSettings extends AppSettings, Omit<SessionSettings, "res
   host: string;
   /** 0 takes any free port. */
   port: number;
+  /** Clients that may be connected at once; more are refused. */
+  maxConnections: number;
   probe?: Partial<ProbeSettings>;
 }
 
@@ -51,6 +53,7 @@ export async function startManager(
   const app = createApp(manager, settings, log);
 
   const server = createAdaptorServer({ fetch: app.fetch });
+  server.maxConnections = settings.maxConnections;
   const url = await listen(server, settings);
   const unused = trackUnused(server);
   cleanup.defer(() => close(server, unused, manager));

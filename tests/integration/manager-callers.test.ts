@@ -1,7 +1,9 @@
+import { once } from "node:events";
 import { connect } from "node:net";
 import { text } from "node:stream/consumers";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { startTestFleet, startTestManager, type TestFleet } from "#tests/support/manager.ts";
+import { until } from "#tests/support/until.ts";
 
 let fleet: TestFleet;
 
@@ -74,4 +76,21 @@ test("with keys nothing runs without one: 401, and how to send it", async () => 
   }
   for (const headers of [{ "X-API-Key": "key-1" }, { Authorization: "Bearer key-1" }])
     expect(await send(manager.url, headers)).toMatch(/^HTTP\/1\.1 200 /);
+});
+
+test("more connections than are allowed are cut off, and there is room again when one has ended", async () => {
+  await using small = await startTestManager(
+    { 0: { url: fleet.executor(0).url, type: "python" } },
+    { maxConnections: 1 },
+  );
+  const port = Number(new URL(small.url).port);
+  const first = connect(port, "127.0.0.1");
+  await once(first, "connect");
+  const second = connect(port, "127.0.0.1").resume();
+  await once(second, "close");
+  first.destroy();
+  const health = await until("there is room again", () =>
+    fetch(`${small.url}/health`).catch(() => undefined),
+  );
+  expect(health.status).toBe(200);
 });

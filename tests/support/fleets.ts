@@ -91,6 +91,7 @@ async function start(backend: Backend, directory: string): Promise<RunningManage
         maxQueued: 32,
         maxWaiting: 32,
         startWaitMs: 60_000,
+        maxConnections: 1024,
         maxBodyBytes: 32 * 1024 * 1024,
       },
       backend,
