@@ -21,7 +21,9 @@ export const verboseHealthSchema = z.object({
     reason: z.string().optional(),
   }),
   memory: z.object({ used: z.number().nullable(), limit: z.number().nullable() }),
+  /** Executions that have begun, and those that wait for their turn. */
   executions: z.number().int(),
+  waiting: z.number().int(),
   restarts: z.number().int(),
 });
 export type VerboseHealth = z.infer<typeof verboseHealthSchema>;

@@ -51,6 +51,7 @@ export function createApp(context: AppContext): Hono {
       kernel: { id, name, state, ...(reason === undefined ? {} : { reason }) },
       memory: memory.read(),
       executions: executions.count,
+      waiting: executions.waiting,
       restarts,
     };
     return c.json(health);

@@ -30,6 +30,11 @@ export class ExecutionQueue {
     return this.#count;
   }
 
+  /** How many executions wait for their turn. */
+  get waiting(): number {
+    return this.#queue.size;
+  }
+
   /** Runs the request and folds its events into one reply. */
   async reply(request: ExecuteRequest, { clientGone }: { clientGone: AbortSignal }): Promise<ExecuteReply> {
     const outputs: Output[] = [];

@@ -8,7 +8,9 @@ import type { MemoryGroup } from "#executor/kernel/memory.ts";
 import { OutputCap, type OutputEvent } from "./output-cap.ts";
 import {
   clientLeft,
+  interruptedEarly,
   kernelMissing,
+  overtaken,
   verdictOn,
   type Finish,
   type StopCause,
@@ -38,6 +40,10 @@ export class Execution {
   readonly #emit: (event: ExecutionEvent) => void;
   readonly #signal: AbortSignal;
   readonly #timeoutMs: number;
+  /** The tenant whose code this is; after a restart on request the kernel is another's. */
+  readonly #tenancy: number;
+  /** Ends the wait for the kernel. */
+  readonly #giveUp = new AbortController();
   #nextSeq = 0;
   #live: LiveKernel | undefined;
   #stopCause: StopCause | undefined;
@@ -55,6 +61,7 @@ export class Execution {
     this.#context = context;
     this.#emit = emit;
     this.#signal = signal;
+    this.#tenancy = context.kernel.tenancy;
     const { defaultTimeoutMs, maxTimeoutMs } = context.limits;
     const wantedMs = request.timeout === undefined ? defaultTimeoutMs : request.timeout * 1000;
     this.#timeoutMs = Math.min(wantedMs, maxTimeoutMs);
@@ -65,13 +72,12 @@ export class Execution {
     const { kernel, limits, memory } = this.#context;
     let live: LiveKernel;
     try {
-      live = await kernel.whenReady({ signal: this.#signal });
+      live = await kernel.whenReady({ signal: AbortSignal.any([this.#signal, this.#giveUp.signal]) });
     } catch (error) {
-      const verdict = this.#signal.aborted ? clientLeft() : kernelMissing(error);
-      this.#emitStarted(kernel.id ?? "");
-      this.#emitEnd(verdict, { execution_count: null, duration_ms: 0, kernel: { id: kernel.id ?? "" } });
-      return;
+      if (this.#signal.aborted) return this.#endUnbegun(clientLeft());
+      return this.#endUnbegun(this.#stopCause === "interrupt" ? interruptedEarly() : kernelMissing(error));
     }
+    if (kernel.tenancy !== this.#tenancy) return this.#endUnbegun(overtaken());
     const begun = performance.now();
     const stateLost = kernel.takeStateLost();
     this.#emitStarted(live.id);
@@ -97,7 +103,14 @@ export class Execution {
   /** Interrupts the run; the kernel keeps its state. */
   interrupt(): void {
     this.#stopCause ??= "interrupt";
-    this.#live?.interrupt();
+    if (this.#live === undefined) this.#giveUp.abort();
+    else this.#live.interrupt();
+  }
+
+  #endUnbegun(verdict: Verdict): void {
+    const id = this.#context.kernel.id ?? "";
+    this.#emitStarted(id);
+    this.#emitEnd(verdict, { execution_count: null, duration_ms: 0, kernel: { id } });
   }
 
   /** Runs the cell on a kernel until the first of: its end, the kernel's end, the end of the patience with it. */

@@ -43,7 +43,9 @@ export function verdictOn(finish: Finish, facts: VerdictFacts): Verdict {
       return endingVerdict(finish.ending, facts);
     case "reply":
       if (finish.reply.status === "ok") return { outcome: facts.truncated ? "output_limit" : "ok" };
-      return { outcome: facts.stopCause === "interrupt" ? "interrupted" : "error" };
+      return {
+        outcome: facts.stopCause === "interrupt" && toldOfInterrupt(finish.reply) ? "interrupted" : "error",
+      };
   }
 }
 
@@ -56,6 +58,27 @@ export function kernelMissing(cause: unknown): Verdict {
 /** The verdict on a run whose client went away before it began. */
 export function clientLeft(): Verdict {
   return { outcome: "interrupted" };
+}
+
+/** The verdict on a run that was interrupted before it began. */
+export function interruptedEarly(): Verdict {
+  return {
+    outcome: "interrupted",
+    error: systemError("KeyboardInterrupt", "The code was interrupted before it ran"),
+  };
+}
+
+/** The verdict on a run that waited for its turn when a restart on request came. */
+export function overtaken(): Verdict {
+  return {
+    outcome: "restarted",
+    error: systemError("KernelRestarted", "The kernel was restarted before this code ran"),
+  };
+}
+
+/** An error after an interrupt may be the code's own. Each language has its name for the interrupt's. */
+function toldOfInterrupt(reply: ExecuteReply): boolean {
+  return reply.status !== "ok" && (!("ename" in reply) || /interrupt|cancel/i.test(reply.ename));
 }
 
 function timedOut(facts: VerdictFacts, { stateKept }: { stateKept: boolean }): Verdict {

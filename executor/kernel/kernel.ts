@@ -42,6 +42,7 @@ export class Kernel {
   #stateLost = false;
   #provenAt = 0;
   #restarts = 0;
+  #tenancy = 0;
   #closed = false;
 
   constructor(options: KernelOptions) {
@@ -77,6 +78,11 @@ export class Kernel {
   /** How often the kernel was started again. */
   get restarts(): number {
     return this.#restarts;
+  }
+
+  /** How often a clean kernel was asked for: what was accepted for the kernel before it must not run any more. */
+  get tenancy(): number {
+    return this.#tenancy;
   }
 
   get codeInfo(): CodeInfo {
@@ -133,6 +139,7 @@ export class Kernel {
       return "already_restarting";
     }
     this.#stateLost = false;
+    this.#tenancy += 1;
     this.#begin("restart");
     return "restarting";
   }

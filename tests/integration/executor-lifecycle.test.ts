@@ -1,4 +1,6 @@
-import { readFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { ExecutorProcess, FAULTS_DIR } from "#tests/support/executor-process.ts";
 import { until } from "#tests/support/until.ts";
@@ -14,6 +16,9 @@ const alive = (pid: number) => {
 };
 
 let executor: ExecutorProcess;
+
+const untilWaiting = (count: number) =>
+  until(`${count} executions wait`, async () => (await executor.health()).waiting === count || undefined);
 
 beforeEach(async () => {
   executor = await ExecutorProcess.start();
@@ -45,10 +50,41 @@ describe("while a cell runs", () => {
     for (const name of ["second", "third", "fourth"]) {
       rest.push(executor.execute(`order.append("${name}")`));
       // Two requests on two connections have no order of their own: the one is there before the next is sent.
-      await executor.getJson("/health");
+      await untilWaiting(rest.length);
     }
     await Promise.all([first, ...rest]);
     expect(await executor.printed("print(*order)")).toBe("first second third fourth\n");
+  });
+
+  test("what waits for its turn when a restart comes does not run on the clean kernel", async () => {
+    const running = executor.execute("import time; time.sleep(60)");
+    await executor.untilState("busy");
+    const waiting = executor.execute("leak = 1", { on_disconnect: "continue" });
+    await untilWaiting(1);
+    await executor.postJson("/restart");
+    expect(await running).toMatchObject({ outcome: "restarted" });
+    expect(await waiting).toMatchObject({ outcome: "restarted", outputs: [{ name: "KernelRestarted" }] });
+    expect(await executor.execute("leak")).toMatchObject({ outputs: [{ name: "NameError" }] });
+  });
+
+  test("an interrupt ends a run that waits for the kernel", async () => {
+    const folder = await mkdtemp(join(tmpdir(), "slow-code-"));
+    await writeFile(join(folder, "slow.py"), "import time; time.sleep(2)");
+    await using slow = await ExecutorProcess.start({ WORKSPACE_FOLDER: folder });
+    await slow.postJson("/restart");
+    const running = slow.execute("print('ran')");
+    await until("it has begun to wait", async () => (await slow.health()).executions === 1 || undefined);
+    expect(await slow.postJson("/interrupt")).toEqual({ status: "interrupting" });
+    expect(await running).toMatchObject({ outcome: "interrupted", outputs: [{ name: "KeyboardInterrupt" }] });
+    await rm(folder, { recursive: true });
+  });
+
+  test("an error of the code's own after an interrupt is an error", async () => {
+    const code = "import time\ntry:\n    time.sleep(60)\nexcept KeyboardInterrupt:\n    1 / 0";
+    const running = executor.execute(code);
+    await executor.untilState("busy");
+    await executor.postJson("/interrupt");
+    expect(await running).toMatchObject({ outcome: "error", outputs: [{ name: "ZeroDivisionError" }] });
   });
 
   test("a restart ends it as restarted; what comes meanwhile runs on the clean kernel", async () => {
