@@ -21,6 +21,29 @@ export const EXECUTOR_TRANSITIONS = {
   unhealthy: ["unhealthy", "allocated", "resetting", "free"],
 } as const satisfies Record<StateName, readonly StateName[]>;
 
+/** The state of one executor. Its fleet holds it, so that nobody else can change it. */
+export class ExecutorStateMachine {
+  #state: ExecutorState = { name: "starting", reason: "not probed yet" };
+  #lost = new AbortController();
+
+  get state(): ExecutorState {
+    return this.#state;
+  }
+
+  /** Aborted, with the reason, when the executor stops answering. */
+  get lostSignal(): AbortSignal {
+    return this.#lost.signal;
+  }
+
+  /** @throws {Error} for a step that the transition table does not allow. */
+  change(next: ExecutorState): void {
+    assertTransition(this.#state.name, next.name);
+    if (this.#state.name === "unhealthy" && next.name !== "unhealthy") this.#lost = new AbortController();
+    this.#state = next;
+    if (next.name === "unhealthy") this.#lost.abort(new Error(next.reason));
+  }
+}
+
 /** @throws {Error} when the table does not allow the step: a bug of the manager. */
 export function assertTransition(from: StateName, to: StateName): void {
   const allowed: readonly StateName[] = EXECUTOR_TRANSITIONS[from];

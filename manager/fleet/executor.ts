@@ -1,6 +1,6 @@
 import type { ExecutorNumber, SessionId } from "#contract/ids.ts";
 import { ExecutorClient } from "./executor-client.ts";
-import { assertTransition, type ExecutorState } from "./executor-state.ts";
+import type { ExecutorState, ExecutorStateMachine } from "./executor-state.ts";
 
 /** What a backend tells of an executor that it started or found. */
 export interface ExecutorSpec {
@@ -12,7 +12,7 @@ export interface ExecutorSpec {
   token?: string;
 }
 
-/** One executor of the fleet. Its state changes in {@link Executor.changeState} alone. */
+/** One executor of the fleet, which alone changes its state. */
 export class Executor implements AsyncDisposable {
   readonly number: ExecutorNumber;
   readonly type: string;
@@ -22,10 +22,10 @@ export class Executor implements AsyncDisposable {
   bootId: string | undefined;
   /** What its operator should know, for example a mounted file that raised. */
   warnings: string[] = [];
-  #state: ExecutorState = { name: "starting", reason: "not probed yet" };
-  #lost = new AbortController();
+  readonly #machine: Pick<ExecutorStateMachine, "state" | "lostSignal">;
 
-  constructor(spec: ExecutorSpec) {
+  constructor(spec: ExecutorSpec, machine: Pick<ExecutorStateMachine, "state" | "lostSignal">) {
+    this.#machine = machine;
     this.number = spec.number;
     this.type = spec.type;
     this.url = spec.url;
@@ -33,20 +33,12 @@ export class Executor implements AsyncDisposable {
   }
 
   get state(): ExecutorState {
-    return this.#state;
+    return this.#machine.state;
   }
 
   /** Aborted, with the reason, when the executor stops answering. */
   get lostSignal(): AbortSignal {
-    return this.#lost.signal;
-  }
-
-  /** @throws {Error} for a step that the transition table does not allow. */
-  changeState(next: ExecutorState): void {
-    assertTransition(this.#state.name, next.name);
-    if (this.#state.name === "unhealthy" && next.name !== "unhealthy") this.#lost = new AbortController();
-    this.#state = next;
-    if (next.name === "unhealthy") this.#lost.abort(new Error(next.reason));
+    return this.#machine.lostSignal;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -3,7 +3,7 @@ import { ServiceError } from "#contract/errors.ts";
 import type { ExecutorState as StateName } from "#contract/manager-api.ts";
 import type { ExecutorNumber } from "#contract/ids.ts";
 import { Executor, type ExecutorSpec } from "./executor.ts";
-import type { ExecutorState } from "./executor-state.ts";
+import { ExecutorStateMachine, type ExecutorState } from "./executor-state.ts";
 
 /** Told of every change of an executor's state, after it. */
 export type StateListener = (executor: Executor, from: ExecutorState) => void;
@@ -11,6 +11,7 @@ export type StateListener = (executor: Executor, from: ExecutorState) => void;
 /** All executors of the manager, and the one place where they change state. */
 export class Fleet implements AsyncDisposable {
   readonly #executors = new Map<number, Executor>();
+  readonly #machines = new Map<Executor, ExecutorStateMachine>();
   readonly #listeners = new Set<StateListener>();
   readonly #log: Logger;
   /** Free executors in the order in which they became free. */
@@ -22,7 +23,12 @@ export class Fleet implements AsyncDisposable {
 
   /** Takes the executors that a backend started; they begin as `starting`. */
   add(specs: readonly ExecutorSpec[]): void {
-    for (const spec of specs) this.#executors.set(spec.number, new Executor(spec));
+    for (const spec of specs) {
+      const machine = new ExecutorStateMachine();
+      const executor = new Executor(spec, machine);
+      this.#executors.set(spec.number, executor);
+      this.#machines.set(executor, machine);
+    }
   }
 
   get executors(): Executor[] {
@@ -55,10 +61,16 @@ export class Fleet implements AsyncDisposable {
     this.#listeners.add(listener);
   }
 
-  /** The one function that changes an executor's state. */
+  /**
+   * The one function that changes an executor's state.
+   *
+   * @throws {Error} for a step that the transition table does not allow, or an executor of another fleet
+   */
   changeState(executor: Executor, next: ExecutorState): void {
     const from = executor.state;
-    executor.changeState(next);
+    const machine = this.#machines.get(executor);
+    if (!machine) throw new Error(`executor ${executor.number} is not of this fleet`);
+    machine.change(next);
     this.#free.delete(executor);
     if (next.name === "free") this.#free.add(executor);
     this.#log.info({ executor: executor.number, from: from.name, to: next }, "executor changed state");

@@ -1,16 +1,14 @@
 import { afterEach, describe, expect, test } from "vitest";
 import { ServiceError } from "#contract/errors.ts";
 import { executorNumberSchema } from "#contract/ids.ts";
+import { ExecutorStateMachine } from "#manager/fleet/executor-state.ts";
 import { Executor } from "#manager/fleet/executor.ts";
 import { AllocationQueue } from "#manager/sessions/allocation-queue.ts";
 
 let made: Executor[] = [];
 const executor = (number: number, type = "python") => {
-  const one = new Executor({
-    number: executorNumberSchema.parse(number),
-    type,
-    url: `http://127.0.0.1:${number + 1}`,
-  });
+  const spec = { number: executorNumberSchema.parse(number), type, url: `http://127.0.0.1:${number + 1}` };
+  const one = new Executor(spec, new ExecutorStateMachine());
   made.push(one);
   return one;
 };

@@ -1,8 +1,10 @@
+import { pino } from "pino";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { executorStateSchema, type ExecutorState as StateName } from "#contract/manager-api.ts";
 import { executorNumberSchema, newSessionId } from "#contract/ids.ts";
-import { assertTransition, type ExecutorState } from "#manager/fleet/executor-state.ts";
+import { assertTransition, ExecutorStateMachine, type ExecutorState } from "#manager/fleet/executor-state.ts";
 import { Executor, sessionOf } from "#manager/fleet/executor.ts";
+import { Fleet } from "#manager/fleet/fleet.ts";
 
 const names = executorStateSchema.options;
 
@@ -36,22 +38,30 @@ describe("the transition table", () => {
 
 describe("an executor", () => {
   let executor: Executor;
+  let machine: ExecutorStateMachine;
   const sessionId = newSessionId();
   beforeEach(() => {
-    executor = new Executor({
-      number: executorNumberSchema.parse(0),
-      type: "python",
-      url: "http://127.0.0.1:1",
-    });
+    machine = new ExecutorStateMachine();
+    const spec = { number: executorNumberSchema.parse(0), type: "python", url: "http://127.0.0.1:1" };
+    executor = new Executor(spec, machine);
   });
   afterEach(() => executor[Symbol.asyncDispose]());
 
   const go = (...states: ExecutorState[]) => {
-    for (const state of states) executor.changeState(state);
+    for (const state of states) machine.change(state);
   };
 
   test("starts as starting, with a reason", () => {
     expect(executor.state).toEqual({ name: "starting", reason: expect.stringMatching(/./) });
+  });
+
+  test("changes its state by its fleet alone", async () => {
+    expect(executor).not.toHaveProperty("changeState");
+    await using fleet = new Fleet(pino({ level: "silent" }));
+    fleet.add([{ number: executor.number, type: "python", url: "http://127.0.0.1:1" }]);
+    expect(() => fleet.changeState(executor, { name: "free" })).toThrow("not of this fleet");
+    fleet.changeState(fleet.get(0), { name: "free" });
+    expect([executor.state.name, fleet.get(0).state.name]).toEqual(["starting", "free"]);
   });
 
   test("stays as it is when a step is refused", () => {
