@@ -1,3 +1,4 @@
+import { join } from "node:path";
 import { startBareKernel } from "./bare-kernel.ts";
 import { formatMs, percentiles, timed } from "./percentiles.ts";
 import { startFleet } from "./start-fleet.ts";
@@ -13,7 +14,7 @@ const RUNS_PER_ROUND = 50;
 const CLIENTS = 4;
 const CODE = "x=1";
 
-const python = process.env["FLEET_PYTHON"] ?? ".venv/bin/python";
+const python = process.env["FLEET_PYTHON"] ?? join(import.meta.dirname, "../.venv/bin/python");
 await using fleet = await startFleet("process", CLIENTS);
 await using kernel = await startBareKernel(python);
 
