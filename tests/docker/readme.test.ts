@@ -21,8 +21,8 @@ describe.skipIf(skipped)(
       const commands = (await readmeBlock("bash", "docker compose -f demo.yml up"))
         .replaceAll("demo.yml", join(directory, "demo.yml"))
         // An image of an earlier state of the sources must not serve here.
-      .replace("up -d", "up --build -d")
-      .replace("--num-containers", `--manager-port ${port} --num-containers`)
+        .replace("up -d", "up --build -d")
+        .replace("--num-containers", `--manager-port ${port} --num-containers`)
         .replaceAll("localhost:5000", `127.0.0.1:${port}`);
       const { stdout } = await run("bash", ["-euo", "pipefail", "-c", commands], { cwd: PROJECT_DIR });
       const expected = await readmeBlock("", "Processed:");
