@@ -15,13 +15,24 @@ export interface AppSettings extends CallerRules {
   maxBodyBytes: number;
 }
 
+const METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"] as const;
+
+/** Whether there is a route of just this method: middleware and the proxy take any. */
+function hasRoute(app: OpenAPIHono<AppEnv>, method: string, path: string): boolean {
+  return app.router.match(method, path)[0].some(([[, route]]) => route.method === method);
+}
+
 /** The manager's HTTP API. It can be called in memory or served. */
 export function createApp(manager: Manager, settings: AppSettings, log: Logger): OpenAPIHono<AppEnv> {
   const app = new OpenAPIHono<AppEnv>();
   app.onError((error, c) => errorReply(error, c, log));
-  app.notFound((c) =>
-    errorReply(new ServiceError("not_found", `There is no ${c.req.method} ${c.req.path}`), c, log),
-  );
+  app.notFound((c) => {
+    const { method, path } = c.req;
+    const allowed = METHODS.filter((other) => hasRoute(app, other, path));
+    if (allowed.length > 0) c.header("allow", allowed.join(", "));
+    const code = allowed.length > 0 ? "method_not_allowed" : "not_found";
+    return errorReply(new ServiceError(code, `There is no ${method} ${path}`), c, log);
+  });
 
   app.use(requestId());
   app.use(async (c, next) => {

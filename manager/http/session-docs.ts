@@ -10,6 +10,7 @@ import {
   restartStatusSchema,
 } from "#contract/executor-api.ts";
 
+const code = { schema: z.string().openapi({ description: "The code itself" }) };
 const params = z.object({ ref: z.string().openapi({ description: "Executor number or session id" }) });
 const json = (schema: z.ZodType) => ({ "application/json": { schema } });
 const failures = Object.fromEntries(
@@ -39,7 +40,8 @@ export function describeSessionRoutes(registry: OpenAPIHono["openAPIRegistry"]):
       body: {
         content: {
           ...json(executeRequestSchema),
-          "text/plain": { schema: z.string().openapi({ description: "The code itself" }) },
+          "text/plain": code,
+          "text/x-python": code,
         },
       },
     },

@@ -131,6 +131,17 @@ describe("failure replies", () => {
   });
 });
 
+test.each([
+  ["PATCH", "/status", "GET"],
+  ["GET", "/allocate", "POST"],
+  ["DELETE", "/deallocate/0", "POST"],
+  ["PUT", "/openapi.json", "GET"],
+])("a path without this method: 405, with those that there are: %s %s", async (method, path, allowed) => {
+  const reply = await fetch(fleet.url + path, { method });
+  expect([reply.status, reply.headers.get("allow")]).toEqual([405, allowed]);
+  expect(await reply.json()).toEqual({ detail: `There is no ${method} ${path}`, code: "method_not_allowed" });
+});
+
 test("every reply carries a request id: one of its own, or the caller's", async () => {
   const paths = [
     "/health",
@@ -166,4 +177,6 @@ test("/openapi.json describes every endpoint, in OpenAPI 3.1", async () => {
     "/session/{ref}/restart-status",
     "/status",
   ]);
+  const { content } = body.paths["/session/{ref}/execute"].post.requestBody;
+  expect(Object.keys(content)).toEqual(["application/json", "text/plain", "text/x-python"]);
 });
