@@ -8,6 +8,7 @@ import { text } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { statusSchema } from "#contract/manager-api.ts";
+import { startScriptedExecutor } from "#tests/support/scripted-executor.ts";
 import { startForeignExecutor, type ForeignExecutor } from "#tests/support/foreign-executor.ts";
 import { until } from "#tests/support/until.ts";
 
@@ -163,6 +164,22 @@ describe("a manager that runs", () => {
     expect(await status("/status", { "x-api-key": "key-2" })).toBe(401);
     expect(await status("/status", { "x-api-key": "key-1" })).toBe(200);
     expect(await status("/status", { authorization: "Bearer key-1" })).toBe(200);
+  });
+
+  test("writes nothing but its log, also when replies break off under its clients", async () => {
+    await using broken = await startScriptedExecutor({
+      "/half": (_, reply) => {
+        reply.writeHead(200, { "content-length": "1000" }).write("half of", () => reply.destroy());
+      },
+    });
+    const manager = await start({ LOG_LEVEL: "debug" }, configOf(broken.url));
+    const reply = await fetch(`${await manager.url()}/session/0/half`);
+    await expect(reply.text()).rejects.toThrow("terminated");
+    manager.child.kill("SIGTERM");
+    const { stderr, stdout } = await manager.end();
+    expect(stdout).toBe("");
+    expect(stderr.split("\n").filter((line) => !/^(\{.*\})?$/.test(line))).toEqual([]);
+    expect(stderr).toContain('"msg":"console"');
   });
 
   test("never writes a key or a token to its log", async () => {
