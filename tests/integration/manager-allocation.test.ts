@@ -171,12 +171,21 @@ describe("giving back", () => {
     expect(await fleet.run(3, "secret")).toContain("NameError");
   });
 
-  test("a session that waits for its turn cannot reach the next tenant", async () => {
+  test("an execution that waits for its turn cannot reach the next tenant", async () => {
     const { session_id: first } = await holdTypescript();
+    const running = fleet.run(first, "import time\ntime.sleep(60)");
+    const { session } = fleet.manager.sessions.find({ executorNumber: fleet.manager.fleet.get(3).number });
+    await until("it runs", () => session?.isInUse || undefined);
+    const waiting = fleet.post(`/session/${first}/execute`, { json: { code: "left = 42" } });
+    await until("the next one waits", () => session?.queued === 1 || undefined);
     await fleet.post("/deallocate/3");
+    expect(await running).toContain('"outcome":"restarted"');
+    expect((await waiting).status).toBe(410);
+
     const { session_id: second } = await holdTypescript();
+    expect(await fleet.run(second, "left")).toContain("NameError");
     await fleet.run(second, "secret = 42");
-    const reply = await fleet.post(`/session/${first}/execute`, { json: { code: "secret" } });
-    expect(reply.status).toBe(410);
+    const late = await fleet.post(`/session/${first}/execute`, { json: { code: "secret" } });
+    expect(late.status).toBe(410);
   });
 });
