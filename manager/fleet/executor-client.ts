@@ -71,7 +71,7 @@ export class ExecutorClient implements AsyncDisposable {
     await this.#json("POST", "/restart", restartReplySchema, signal);
   }
 
-  /** Executions since the executor's process started; undefined for an executor that does not tell. */
+  /** Executions since the executor's process started, with those that wait; undefined for an executor that does not tell. */
   async executions(signal: AbortSignal): Promise<number | undefined> {
     const reply = await this.request({
       method: "GET",
@@ -80,7 +80,8 @@ export class ExecutorClient implements AsyncDisposable {
       body: null,
       signal,
     });
-    return verboseHealthSchema.safeParse(parseJson(await readText(reply.body))).data?.executions;
+    const health = verboseHealthSchema.safeParse(parseJson(await readText(reply.body))).data;
+    return health && health.executions + health.waiting;
   }
 
   /** What became of the mounted code; undefined for an executor that does not tell. */

@@ -10,6 +10,7 @@ import { until } from "#tests/support/until.ts";
 function bootable() {
   let life = 1;
   let executions = 0;
+  let waiting = 0;
   let faults: Record<string, number> = {};
   let probes = 0;
   const orFail = (script: Script) => (request: IncomingMessage, reply: ServerResponse, body: Buffer) => {
@@ -27,6 +28,7 @@ function bootable() {
         kernel: { id: "k", name: "python", state: "idle" },
         memory: { used: null, limit: null },
         executions,
+        waiting,
         restarts: 0,
       });
     }),
@@ -40,10 +42,15 @@ function bootable() {
   };
   return {
     scripts,
+    /** One more execution waits in it. */
+    queue() {
+      waiting += 1;
+    },
     /** Another process takes its place; some of its first answers, by path, break off. */
     bootAnew(breaks: Record<string, number> = {}) {
       life += 1;
       executions = 0;
+      waiting = 0;
       faults = { ...breaks };
     },
     probedAgain: async () => {
@@ -122,4 +129,13 @@ describe("a healthy new session is not taken for one of an earlier process", () 
     await process.probedAgain();
     expect((await execute(manager, second)).status).toBe(200);
   });
+});
+
+test("an executor in which something waits already, from before the manager started, is reset", async () => {
+  const process = bootable();
+  process.queue();
+  await using executor = await startScriptedExecutor(process.scripts);
+  await using manager = await startTestManager({ 0: { url: executor.url, type: "python" } });
+  await untilFree(manager);
+  expect(executor.calls).toEqual(["POST /restart"]);
 });
