@@ -188,22 +188,7 @@ describe("bad input ends with 2, a line for each problem, and no file written:",
 
   test("many problems at once, all told, and the old files kept", async () => {
     await writeFile(join(directory, "docker-compose.yml"), "old");
-    const flags = [
-      "-n",
-      "3",
-      "-t",
-      "python:2",
-      "-p",
-      "70000",
-      "-m",
-      "nope",
-      "-g",
-      "1,1",
-      "-e",
-      "HOST=x",
-      "--cpus",
-      "-1",
-    ];
+    const flags = "-n 3 -t python:2 -p 70000 -m nope -g 1,1 -e HOST=x --cpus -1".split(" ");
     const { code, lines } = await generate(...flags);
     expect(code).toBe(2);
     expect(new Set(lines.map((line) => line.split(":")[0]))).toEqual(
