@@ -4,6 +4,7 @@ import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import type { Logger } from "pino";
 import { z } from "zod";
+import { parseJson } from "#contract/json.ts";
 import {
   signalGroup,
   type KernelExit,
@@ -163,13 +164,5 @@ export class KernelHost implements KernelLauncher {
       }
     }
     this.#kernels.clear();
-  }
-}
-
-function parseJson(line: string): unknown {
-  try {
-    return JSON.parse(line);
-  } catch {
-    return undefined;
   }
 }

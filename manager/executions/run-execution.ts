@@ -1,16 +1,12 @@
 import type { Dispatcher } from "undici";
 import type { z } from "zod";
+import { wasNeverSent } from "#contract/connection-errors.ts";
 import { ServiceError, errorText } from "#contract/errors.ts";
 import { decodeNdjson, NDJSON, type ExecutionEvent } from "#contract/events.ts";
 import { foreignExecuteReplySchema, type ExecuteReply, type ExecutionEnd } from "#contract/execution.ts";
+import { parseJson } from "#contract/json.ts";
 import { outputSchema, systemError } from "#contract/outputs.ts";
-import {
-  isConnectionLoss,
-  MAX_REPLY_BYTES,
-  parseJson,
-  readText,
-  wasNeverSent,
-} from "#manager/fleet/executor-client.ts";
+import { isConnectionLoss, MAX_REPLY_BYTES, readText } from "#manager/fleet/executor-client.ts";
 import type { Executor } from "#manager/fleet/executor.ts";
 
 /** One run of code on an executor. `body` is the JSON text of an execute request that has been validated. */

@@ -11,6 +11,7 @@ import {
   type Health,
   type Ready,
 } from "#contract/executor-api.ts";
+import { parseJson } from "#contract/json.ts";
 
 /** A request of the generic proxy; the body is a stream or text. */
 export interface ProxyRequest {
@@ -92,7 +93,7 @@ export class ExecutorClient implements AsyncDisposable {
     return codeInfoSchema.safeParse(parseJson(text)).data;
   }
 
-  /** Any request, its reply as a stream. Undici's errors pass through: see {@link wasNeverSent}. */
+  /** Any request, its reply as a stream. Undici's errors pass through: see `wasNeverSent` of the contract. */
   request(request: ProxyRequest): Promise<Dispatcher.ResponseData> {
     return this.#pool.request({
       method: request.method,
@@ -120,29 +121,11 @@ export class ExecutorClient implements AsyncDisposable {
   }
 }
 
-const NEVER_SENT: ReadonlySet<unknown> = new Set([
-  "ECONNREFUSED",
-  "EHOSTUNREACH",
-  "ENETUNREACH",
-  "ENOENT",
-  "ENOTFOUND",
-  "EAI_AGAIN",
-  "UND_ERR_CONNECT_TIMEOUT",
-]);
 const CONNECTION_LOST: ReadonlySet<unknown> = new Set(["ECONNRESET", "EPIPE", "UND_ERR_SOCKET"]);
-
-/** Whether a failed request certainly did not reach the executor, so that nothing ran. */
-export function wasNeverSent(error: unknown): boolean {
-  return NEVER_SENT.has(codeOf(error));
-}
 
 /** Whether the other side ended the connection before its reply was whole. */
 export function isConnectionLoss(error: unknown): boolean {
-  return CONNECTION_LOST.has(codeOf(error));
-}
-
-function codeOf(error: unknown): unknown {
-  return error instanceof Error && "code" in error ? error.code : undefined;
+  return error instanceof Error && "code" in error && CONNECTION_LOST.has(error.code);
 }
 
 /**
@@ -161,13 +144,4 @@ export async function readText(body: Dispatcher.ResponseData["body"]): Promise<s
     chunks.push(chunk);
   }
   return new TextDecoder().decode(Buffer.concat(chunks));
-}
-
-/** The JSON value of a text, or undefined. */
-export function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }

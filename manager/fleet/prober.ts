@@ -1,6 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
+import { wasNeverSent } from "#contract/connection-errors.ts";
 import { errorText } from "#contract/errors.ts";
-import { wasNeverSent } from "./executor-client.ts";
 import type { Executor } from "./executor.ts";
 import type { Fleet } from "./fleet.ts";
 import { resetExecutor } from "./reset.ts";

@@ -1,7 +1,8 @@
 import { Readable } from "node:stream";
 import type { Context } from "hono";
+import { wasNeverSent } from "#contract/connection-errors.ts";
 import { ServiceError } from "#contract/errors.ts";
-import { HOP_BY_HOP_HEADERS, wasNeverSent } from "#manager/fleet/executor-client.ts";
+import { HOP_BY_HOP_HEADERS } from "#manager/fleet/executor-client.ts";
 import type { Executor } from "#manager/fleet/executor.ts";
 import type { Session } from "#manager/sessions/session.ts";
 

@@ -1,3 +1,5 @@
+import { execFile } from "node:child_process";
+import { promisify } from "node:util";
 import { describe, expect, test } from "vitest";
 import { errorText } from "#contract/errors.ts";
 import { Engine, type ContainerOptions } from "#manager/fleet/docker/engine.ts";
@@ -7,6 +9,7 @@ import { reasonToSkipDocker } from "#tests/support/engine.ts";
 import { startDockerFleet } from "#tests/support/fleets.ts";
 import { until } from "#tests/support/until.ts";
 
+const run = promisify(execFile);
 const skipped = await reasonToSkipDocker();
 const ONE = { types: [{ type: "python", count: 1 }] };
 const RECOVERY_DEADLINE_MS = 60_000;
@@ -64,6 +67,20 @@ describe.skipIf(skipped)(`a container that is removed${skipped ? `: skipped, ${s
     await removeContainers(name);
     await untilFreeAgain(manager);
     expect((await execute(manager, id, "left_behind")).status).toBe(410);
+    expect(await (await execute(manager, 0, "left_behind")).json()).toMatchObject({
+      outputs: [{ name: "NameError" }],
+    });
+  });
+
+  test.each(["kill", "stop"])("comes back also when it was ended by docker %s", async (how) => {
+    const name = `test-${how}-${process.pid}`;
+    await using manager = await startDockerFleet({ ...ONE, name });
+    await execute(manager, 0, "left_behind = 1");
+    const [before] = await containersOf(name);
+    await run("docker", [how, before?.id ?? ""]);
+    await until("it is missed", () => manager.fleet.get(0).state.name !== "allocated" || undefined);
+    await untilFreeAgain(manager);
+    expect(await containersOf(name)).toEqual([before]);
     expect(await (await execute(manager, 0, "left_behind")).json()).toMatchObject({
       outputs: [{ name: "NameError" }],
     });

@@ -1,5 +1,5 @@
 import { createHmac } from "node:crypto";
-import { setImmediate as nextTurn } from "node:timers/promises";
+import { setImmediate as nextTurn, setTimeout as delay } from "node:timers/promises";
 import PQueue from "p-queue";
 import pRetry from "p-retry";
 import type { Logger } from "pino";
@@ -40,6 +40,8 @@ export interface DockerBackendSettings {
   onProgress: (line: string) => void;
 }
 
+/** How long the engine may take to start a container again that ended by itself. */
+const ENGINE_RESTART_MS = 2_000;
 const MIN_RETRY_DELAY_MS = 200;
 const MAX_RETRY_DELAY_MS = 10_000;
 
@@ -216,10 +218,21 @@ export class DockerBackend implements Backend {
         const number = Number(labels[EXECUTOR_LABEL]);
         if (this.#containerIds.get(number) === containerId) this.#lose(number, reason);
         if (removed) await this.#untilDone(() => this.#reconcile());
+        else void this.#bringBack();
       }
     } catch (error) {
       signal.throwIfAborted();
       this.#log.warn({ reason: errorText(error) }, "the engine's events broke off");
+    }
+  }
+
+  /** The engine starts a container again that ended by itself, but not one that somebody stopped or killed. */
+  async #bringBack(): Promise<void> {
+    try {
+      await delay(ENGINE_RESTART_MS, undefined, { signal: this.#stop.signal });
+      await this.#untilDone(() => this.#reconcile());
+    } catch (error) {
+      if (!this.#stop.signal.aborted) throw error;
     }
   }
 

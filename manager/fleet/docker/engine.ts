@@ -103,7 +103,8 @@ export class Engine {
       id: Id,
       name: Names[0]?.replace(/^\//, "") ?? Id,
       labels: Labels,
-      running: State === "running",
+      // One that the engine is about to start again is as good as running.
+      running: State === "running" || State === "restarting",
     }));
   }
 
