@@ -7,7 +7,7 @@ import { startManager, type ManagerSettings, type RunningManager } from "#manage
 import { startInBackground } from "./background.ts";
 import { chooseBackend } from "./choose-backend.ts";
 import type { CliContext } from "./cli-context.ts";
-import { sendConsoleTo } from "./console-to-log.ts";
+import { sendConsoleTo } from "#manager/console-to-log.ts";
 import { DataDir } from "./data-dir.ts";
 import { assertPortFree, listenError, reachableUrl } from "./listen-address.ts";
 import { reporter, reportReady } from "./reporter.ts";

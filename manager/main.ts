@@ -1,7 +1,7 @@
-import { format } from "node:util";
-import { destination, pino, type Logger } from "pino";
+import { destination, pino } from "pino";
 import { z } from "zod";
 import { ConfigError, managerEnvSchema, managerSettings, parseEnv } from "./config.ts";
+import { sendConsoleTo } from "./console-to-log.ts";
 import { StaticBackend } from "./fleet/static-backend.ts";
 import { readKeyFile } from "./key-file.ts";
 import { startManager } from "./start-manager.ts";
@@ -16,19 +16,13 @@ async function main(): Promise<void> {
   // oxlint-disable-next-line node/no-process-env -- the one place where this process reads its environment
   const env = parseEnv(envSchema, process.env);
   const log = pino({ level: env.LOG_LEVEL }, destination(2));
-  routeConsole(log);
+  using _ = sendConsoleTo(log);
   const keysFile = env.FLEET_API_KEYS_FILE;
   const keys = keysFile === undefined ? [] : await readKeyFile(keysFile, "FLEET_API_KEYS_FILE");
   const settings = managerSettings(env, keys);
   await using manager = await startManager(settings, new StaticBackend(env.CONTAINER_CONFIG_FILE), log);
   log.info({ url: manager.url, executors: manager.fleet.executors.length }, "manager serves");
   log.info({ signal: await untilStopped() }, "manager stops");
-}
-
-/** The HTTP server prints replies that broke off to the console; its lines belong into the log. */
-function routeConsole(log: Logger): void {
-  const write = (...parts: unknown[]) => log.debug({ text: format(...parts) }, "console");
-  Object.assign(console, { debug: write, log: write, info: write, warn: write, error: write });
 }
 
 try {

@@ -2,7 +2,7 @@
 import { Writable } from "node:stream";
 import { pino } from "pino";
 import { expect, test } from "vitest";
-import { sendConsoleTo } from "#cli/console-to-log.ts";
+import { sendConsoleTo } from "#manager/console-to-log.ts";
 
 test("what a library prints goes to the log with its level, and only until the end", () => {
   const lines: unknown[] = [];
