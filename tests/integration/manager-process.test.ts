@@ -179,7 +179,7 @@ describe("a manager that runs", () => {
     const { stderr, stdout } = await manager.end();
     expect(stdout).toBe("");
     expect(stderr.split("\n").filter((line) => !/^(\{.*\})?$/.test(line))).toEqual([]);
-    expect(stderr).toContain('"msg":"console"');
+    expect(stderr).toContain('"msg":"SocketError: other side closed');
   });
 
   test("never writes a key or a token to its log", async () => {
