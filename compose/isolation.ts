@@ -1,7 +1,7 @@
 /** How user code is kept apart, the same for executors of a Compose file and of the docker backend. */
 
 /** Users of the executor image: its server's group, and the user whose rights user code has. */
-export const KERNEL_USER_ID = 1000;
+export const KERNEL_USER_ID = 10_001;
 
 /** The server starts its kernel as another user and ends it; it needs nothing else. */
 export const ADDED_CAPABILITIES = ["KILL", "SETGID", "SETUID"];

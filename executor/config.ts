@@ -14,7 +14,7 @@ const nonEmpty = z.string().min(1);
 
 const kernelUserSchema = z
   .string()
-  .regex(/^\d+:\d+$/, "Invalid user: expected uid:gid in numbers, such as 1000:1000")
+  .regex(/^\d+:\d+$/, "Invalid user: expected uid:gid in numbers, such as 10001:10001")
   .transform((text) => {
     const [uid, gid] = text.split(":").map(Number);
     return { uid: uid ?? 0, gid: gid ?? 0 };

@@ -14,6 +14,9 @@ exec 3<&0 </dev/null
 exec "$@" 3<&-
 `;
 
+/** However many processes the code makes, the server beside it is heard. In a container that takes nothing from it. */
+const LOWEST_PRIORITY = ["nice", "-n", "19"];
+
 export interface SpawnedKernelsOptions {
   spec: Kernelspec;
   python: string;
@@ -37,7 +40,8 @@ export class SpawnedKernels implements KernelLauncher {
   async start({ connectionFile, workingDir }: StartOptions): Promise<KernelProcess> {
     const { spec, python, env, user } = this.#options;
     const command = commandOf(spec, connectionFile, python);
-    const child = spawn("/bin/sh", ["-c", WRAPPER, "sh", ...command], {
+    const niceCommand = user === undefined ? command : [...LOWEST_PRIORITY, ...command];
+    const child = spawn("/bin/sh", ["-c", WRAPPER, "sh", ...niceCommand], {
       cwd: workingDir,
       env: environmentOf(spec, env),
       // A session of its own: its leader is the kernel, so that a signal to the group reaches what it forks.

@@ -73,7 +73,7 @@ print("restart:", attempt(restart_myself))
       "networks: ['lo']",
       "root file system: PermissionError",
       "tokens: 0",
-      "restart: 401",
+      "restart: PermissionError",
       "",
     ].join("\n");
     expect(outputs).toEqual([{ type: "stream", name: "stdout", text }]);

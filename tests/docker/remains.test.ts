@@ -91,6 +91,30 @@ print(attempt(lambda: os.listdir("/proc/self/fd")))
       ).toBe("PermissionError\nPermissionError\nPermissionError\nallowed\n");
     });
 
+    test("where its executor listens is closed to it", async () => {
+      expect(
+        await printed(`
+import os
+for action in (lambda: os.listdir("/run/executor"), lambda: open("/run/executor/file", "w"), lambda: os.mkdir("/run/executor/executor.sock")):
+    try:
+        print(action())
+    except OSError as error:
+        print(type(error).__name__)
+`),
+      ).toBe("PermissionError\nPermissionError\nPermissionError\n");
+    });
+
+    test("a fork bomb ends at its time limit; the executor answers meanwhile, and the next run works", async () => {
+      const body = JSON.stringify({ code: "import os\nwhile True:\n    os.fork()", timeout: 3 });
+      const headers = { "content-type": "application/json" };
+      const bomb = fetch(`${fleet.url}/session/0/execute`, { method: "POST", headers, body });
+      expect((await fetch(`${fleet.url}/session/0/health`)).status).toBe(200);
+      const { outcome } = executeReplySchema.parse(await (await bomb).json());
+      expect(["timed_out", "error", "kernel_died", "oom_killed"]).toContain(outcome);
+      await nextTenant();
+      expect((await run("1 + 1")).outcome).toBe("ok");
+    });
+
     test("a death by a real-time signal is told as what it was", async () => {
       const { outcome, outputs } = await run("import os; os.kill(os.getpid(), 40)");
       expect(outcome).toBe("kernel_died");

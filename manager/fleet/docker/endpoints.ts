@@ -50,10 +50,9 @@ export class Endpoints implements AsyncDisposable {
     }
     const directory = join(this.#socketRoot, executorDigits(number));
     await mkdir(directory, { recursive: true });
-    // The server in the container is root without any capability over files: only this mode lets it make its socket.
-    // User code may come near, so the executor asks for a token; others on this machine are kept out by the root.
-    await chmod(directory, 0o1777);
-    return { kind: "socket", directory };
+    // The server in the container comes in by the group that it is given; user code has neither this user nor group.
+    await chmod(directory, 0o770);
+    return { kind: "socket", directory, gid: process.getgid?.() ?? 0 };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -21,7 +21,7 @@ import { EXECUTOR_LABEL, FINGERPRINT_LABEL, FLEET_LABEL, TYPE_LABEL } from "./pl
 /** How the manager, on the machine itself, reaches an executor in its container. */
 export type ExecutorEndpoint =
   /** A Unix socket in a folder of this machine, mounted into that container alone: no network is needed. */
-  | { kind: "socket"; directory: string }
+  | { kind: "socket"; directory: string; gid: number }
   /** A port published on loopback, where the engine's files are not this machine's; needs a network. */
   | { kind: "port"; port: number; network: string };
 
@@ -71,6 +71,7 @@ function optionsOf(container: ExecutorContainer): ContainerOptions {
     ...(endpoint.kind === "port" ? { ExposedPorts: { [port]: {} } } : {}),
     HostConfig: {
       Init: true,
+      ...(endpoint.kind === "socket" && endpoint.gid !== 0 ? { GroupAdd: [String(endpoint.gid)] } : {}),
       RestartPolicy: { Name: "unless-stopped" },
       NetworkMode: endpoint.kind === "socket" ? "none" : endpoint.network,
       ...(endpoint.kind === "port"

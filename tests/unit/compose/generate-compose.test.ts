@@ -250,7 +250,7 @@ describe("good input", () => {
     await chmod(join(directory, "saved/container_000"), 0o500);
     const { lines } = await generate("-s", "saved");
     expect(lines[0]).toBe(
-      "warning: --mountable-volume-saveto: user code (user 1000) may not write to saved/container_000",
+      "warning: --mountable-volume-saveto: user code (user 10001) may not write to saved/container_000",
     );
     expect(await modeOf("saved/container_000")).toBe(0o500);
   });

@@ -17,6 +17,7 @@ const failed: ExecuteReply = {
   evalue: "",
   traceback: [],
 };
+const interrupted: ExecuteReply = { ...failed, ename: "KeyboardInterrupt" };
 const died = (code: number | null, signal: NodeJS.Signals | null, oomKilled = false): Finish => ({
   by: "ending",
   ending: { cause: "died", exit: { code, signal }, oomKilled },
@@ -28,7 +29,14 @@ describe("the outcome of a run", () => {
     ["that raised", { by: "reply", reply: failed }, {}, "error"],
     ["whose output was cut", { by: "reply", reply: ok }, { truncated: true }, "output_limit"],
     ["that raised and was cut", { by: "reply", reply: failed }, { truncated: true }, "error"],
-    ["that an interrupt ended", { by: "reply", reply: failed }, { stopCause: "interrupt" }, "interrupted"],
+    [
+      "that an interrupt ended",
+      { by: "reply", reply: interrupted },
+      { stopCause: "interrupt" },
+      "interrupted",
+    ],
+    ["that failed by itself after one", { by: "reply", reply: failed }, { stopCause: "interrupt" }, "error"],
+    ["that raised KeyboardInterrupt itself", { by: "reply", reply: interrupted }, {}, "error"],
     ["that an interrupt came too late for", { by: "reply", reply: ok }, { stopCause: "interrupt" }, "ok"],
     ["over its time", { by: "reply", reply: failed }, { stopCause: "timeout" }, "timed_out"],
     [
