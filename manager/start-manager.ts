@@ -60,7 +60,7 @@ export async function startManager(
 
   const starting = signal === undefined ? stop.signal : AbortSignal.any([signal, stop.signal]);
   fleet.add(await backend.start((number, reason) => fleet.markLost(number, reason), starting));
-  const probing = probeFleet(fleet, probeSettings, stop.signal);
+  const probing = probeFleet(fleet, backend, probeSettings, stop.signal);
   const reaper = setInterval(() => sessions.reapIdle(Date.now()), REAP_INTERVAL_MS);
   cleanup.defer(async () => {
     stop.abort(new Error("the manager stops"));

@@ -16,4 +16,11 @@ export interface Backend extends AsyncDisposable {
     onLost: (number: ExecutorNumber, reason: string) => void,
     signal: AbortSignal,
   ): Promise<ExecutorSpec[]>;
+  /**
+   * Ends one executor at once, whatever it does, and starts it again at the same address. Absent where somebody else
+   * starts the executors.
+   *
+   * @throws {Error} when it cannot be ended or started
+   */
+  restart?(number: ExecutorNumber): Promise<void>;
 }

@@ -1,6 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { wasNeverSent } from "#contract/connection-errors.ts";
-import { errorText } from "#contract/errors.ts";
+import { errorText, ServiceError } from "#contract/errors.ts";
+import type { Backend } from "./backend.ts";
 import type { Executor } from "./executor.ts";
 import type { Fleet } from "./fleet.ts";
 import { resetExecutor } from "./reset.ts";
@@ -15,6 +16,8 @@ export interface ProbeSettings {
   /** How long a start may take until it is called unhealthy. */
   startTimeoutMs: number;
   resetTimeoutMs: number;
+  /** How long an unhealthy executor may give no answer at all until it is restarted, and then until the next time. */
+  restartAfterMs: number;
 }
 
 export const DEFAULT_PROBE_SETTINGS: ProbeSettings = {
@@ -23,6 +26,7 @@ export const DEFAULT_PROBE_SETTINGS: ProbeSettings = {
   timeoutMs: 5_000,
   startTimeoutMs: 120_000,
   resetTimeoutMs: 60_000,
+  restartAfterMs: 20_000,
 };
 
 /** How an executor says that its kernel cannot be started; it goes on trying. */
@@ -40,28 +44,39 @@ interface Recovery {
   signal: AbortSignal;
 }
 
-/** Probes every executor until the signal aborts. */
-export async function probeFleet(fleet: Fleet, settings: ProbeSettings, signal: AbortSignal): Promise<void> {
-  await Promise.all(fleet.executors.map((executor) => new Prober(fleet, executor, settings).run(signal)));
+/** Probes every executor until the signal aborts, and has the backend restart those that stay silent. */
+export async function probeFleet(
+  fleet: Fleet,
+  backend: Backend,
+  settings: ProbeSettings,
+  signal: AbortSignal,
+): Promise<void> {
+  const probers = fleet.executors.map((executor) => new Prober({ fleet, backend, executor, settings }));
+  await Promise.all(probers.map((prober) => prober.run(signal)));
 }
 
 /** Watches one executor. It asks `/health` and `/ready` only, never runs code. */
 class Prober {
   readonly #fleet: Fleet;
+  readonly #backend: Backend;
   readonly #executor: Executor;
   readonly #settings: ProbeSettings;
   #startedAt = performance.now();
   #failures = 0;
+  /** Since when an unhealthy executor has given no answer, or when it was last restarted; and why it was lost. */
+  #silence: { since: number; lostReason: string } | undefined;
 
-  constructor(fleet: Fleet, executor: Executor, settings: ProbeSettings) {
-    this.#fleet = fleet;
-    this.#executor = executor;
-    this.#settings = settings;
+  constructor(watched: { fleet: Fleet; backend: Backend; executor: Executor; settings: ProbeSettings }) {
+    this.#fleet = watched.fleet;
+    this.#backend = watched.backend;
+    this.#executor = watched.executor;
+    this.#settings = watched.settings;
   }
 
   async run(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       await this.#probe(signal).catch((error: unknown) => this.#fail(error, signal));
+      if (!signal.aborted) await this.#restartIfSilent();
       const { name } = this.#executor.state;
       const hurried = name === "starting" || name === "unhealthy";
       if (hurried) await delay(this.#settings.startIntervalMs, undefined, { signal }).catch(() => undefined);
@@ -81,6 +96,7 @@ class Prober {
     const bounded = () => AbortSignal.any([signal, AbortSignal.timeout(this.#settings.timeoutMs)]);
     const { boot_id } = await client.health(bounded());
     this.#failures = 0;
+    this.#silence = undefined;
     const fresh = boot_id !== undefined && boot_id !== this.#executor.bootId;
     switch (this.#executor.state.name) {
       case "starting":
@@ -145,9 +161,30 @@ class Prober {
     }
   }
 
+  /** What keeps it from answering, such as a fork bomb in its container, may last as long as the executor. */
+  async #restartIfSilent(): Promise<void> {
+    const silence = this.#silence;
+    if (this.#executor.state.name !== "unhealthy" || !silence || !this.#backend.restart) return;
+    const { restartAfterMs } = this.#settings;
+    if (performance.now() - silence.since < restartAfterMs) return;
+    const result = await this.#backend.restart(this.#executor.number).then(
+      () => "the manager restarted it",
+      (error: unknown) => `the manager could not restart it: ${errorText(error)}`,
+    );
+    silence.since = performance.now();
+    const { state } = this.#executor;
+    if (state.name !== "unhealthy") return;
+    const reason = `${silence.lostReason}; silent for ${restartAfterMs / 1000} s: ${result}`;
+    this.#fleet.changeState(this.#executor, { ...state, reason });
+  }
+
   #fail(error: unknown, signal: AbortSignal): void {
     if (signal.aborted) return;
     if (this.#executor.state.name === "starting") return this.#notReady(errorText(error));
+    const { state } = this.#executor;
+    const answered = error instanceof ServiceError;
+    if (state.name === "unhealthy" && !answered)
+      this.#silence ??= { since: performance.now(), lostReason: state.reason };
     this.#failures += wasNeverSent(error) ? MAX_FAILURES / 2 : 1;
     if (this.#failures < MAX_FAILURES) return;
     this.#fleet.markLost(this.#executor.number, `no answer to GET /health: ${errorText(error)}`);

@@ -48,6 +48,7 @@ export class ProcessBackend implements Backend {
   readonly #stop = new AbortController();
   #socketDir: string | undefined;
   #supervisors: Promise<void>[] = [];
+  readonly #running = new Map<ExecutorNumber, ChildProcess>();
 
   constructor(settings: ProcessBackendSettings, log: Logger) {
     this.#settings = settings;
@@ -67,6 +68,11 @@ export class ProcessBackend implements Backend {
     }));
     this.#supervisors = specs.map((spec) => this.#supervise(spec, (reason) => onLost(spec.number, reason)));
     return specs;
+  }
+
+  /** Kills the process; its supervisor starts it again. */
+  async restart(number: ExecutorNumber): Promise<void> {
+    this.#running.get(number)?.kill("SIGKILL");
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -113,6 +119,7 @@ export class ProcessBackend implements Backend {
       detached: true,
       stdio: ["pipe", logFile.fd, logFile.fd],
     });
+    this.#running.set(number, child);
     const stop = () => void stopChild(child);
     this.#stop.signal.addEventListener("abort", stop, { once: true });
     try {
@@ -121,6 +128,7 @@ export class ProcessBackend implements Backend {
         ? `the process ended with exit code ${code}`
         : `the process was ended by ${signal}`;
     } finally {
+      this.#running.delete(number);
       this.#stop.signal.removeEventListener("abort", stop);
     }
   }

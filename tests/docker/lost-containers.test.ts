@@ -106,6 +106,24 @@ describe.skipIf(skipped)(`a container that is removed${skipped ? `: skipped, ${s
   });
 });
 
+test.skipIf(skipped)("a container that gives no answer is restarted, free and clean", async () => {
+  const name = `test-silent-${process.pid}`;
+  const probe = { intervalMs: 100, timeoutMs: 200, restartAfterMs: 300 };
+  await using manager = await startDockerFleet({ ...ONE, name }, undefined, undefined, probe);
+  const signal = AbortSignal.timeout(RECOVERY_DEADLINE_MS);
+  const { id } = await manager.sessions.allocate(undefined, { waitMs: 0, signal });
+  await execute(manager, id, "left_behind = 1");
+  const [before] = await containersOf(name);
+  await run("docker", ["pause", before?.id ?? ""]);
+  await until("the manager restarts it", () => {
+    const { state } = manager.fleet.get(0);
+    return (state.name === "unhealthy" && state.reason.endsWith("the manager restarted it")) || undefined;
+  });
+  await untilFreeAgain(manager);
+  expect((await execute(manager, id, "left_behind")).status).toBe(410);
+  expect(await containersOf(name)).toEqual([before]);
+});
+
 describe.skipIf(skipped)(`a start that fails${skipped ? `: skipped, ${skipped}` : ""}`, () => {
   test("leaves no container behind, whatever was under way", async () => {
     const name = `test-failed-${process.pid}`;

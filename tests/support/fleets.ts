@@ -6,6 +6,7 @@ import type { Backend } from "#manager/fleet/backend.ts";
 import { DockerBackend, type DockerBackendSettings } from "#manager/fleet/docker/docker-backend.ts";
 import { Engine } from "#manager/fleet/docker/engine.ts";
 import { ProcessBackend, type ProcessBackendSettings } from "#manager/fleet/process-backend.ts";
+import type { ProbeSettings } from "#manager/fleet/prober.ts";
 import { startManager, type RunningManager } from "#manager/start-manager.ts";
 import { until } from "./until.ts";
 
@@ -19,9 +20,10 @@ const log = pino({ level: "silent" });
 /** Executors as processes, from source. They load `test-code/utilities`. */
 export async function startProcessFleet(
   settings: Partial<ProcessBackendSettings> = {},
+  probe?: Partial<ProbeSettings>,
 ): Promise<RunningManager> {
   const logDir = await mkdtemp(join(tmpdir(), "fleet-logs-"));
-  return await start(processBackend(logDir, settings), logDir);
+  return await start(processBackend(logDir, settings), logDir, probe);
 }
 
 /** The backend of {@link startProcessFleet}. */
@@ -54,6 +56,7 @@ export async function startDockerFleet(
   spec: Partial<DockerBackendSettings["spec"]> = {},
   directory?: string,
   engine: Engine = new Engine(),
+  probe?: Partial<ProbeSettings>,
 ): Promise<RunningManager> {
   const dataDir = directory ?? (await mkdtemp(join(tmpdir(), "fleet-data-")));
   const settings: DockerBackendSettings = {
@@ -72,11 +75,15 @@ export async function startDockerFleet(
     secret: "only for tests",
     onProgress: () => {},
   };
-  return await start(new DockerBackend(settings, engine, log), dataDir);
+  return await start(new DockerBackend(settings, engine, log), dataDir, probe);
 }
 
 /** Serves the backend on a free port; resolves when every executor is free. Disposing removes `directory` too. */
-async function start(backend: Backend, directory: string): Promise<RunningManager> {
+async function start(
+  backend: Backend,
+  directory: string,
+  probe: Partial<ProbeSettings> = {},
+): Promise<RunningManager> {
   await using cleanup = new AsyncDisposableStack();
   cleanup.defer(() => rm(directory, { recursive: true, force: true }));
   const manager = cleanup.use(
@@ -93,6 +100,7 @@ async function start(backend: Backend, directory: string): Promise<RunningManage
         startWaitMs: 60_000,
         maxConnections: 1024,
         maxBodyBytes: 32 * 1024 * 1024,
+        probe,
       },
       backend,
       log,

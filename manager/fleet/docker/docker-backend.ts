@@ -101,6 +101,11 @@ export class DockerBackend implements Backend {
     }));
   }
 
+  async restart(number: ExecutorNumber): Promise<void> {
+    const id = this.#containerIds.get(number);
+    if (id !== undefined) await this.#engine.restart(id);
+  }
+
   /** Removes every container of this fleet. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stop.abort();

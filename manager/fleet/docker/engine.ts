@@ -117,6 +117,11 @@ export class Engine {
     await this.#docker.getContainer(id).start().catch(ignoreStatus(304));
   }
 
+  /** Ends a container at once, also one that is paused, and starts it again. */
+  async restart(id: string): Promise<void> {
+    await this.#docker.getContainer(id).restart({ t: 0 });
+  }
+
   /** Ends and removes a container with its anonymous volumes; one that is gone already is fine. */
   async remove(id: string): Promise<void> {
     await this.#docker.getContainer(id).remove({ force: true, v: true }).catch(ignoreStatus(404));
