@@ -2,6 +2,9 @@ import { access, readFile } from "node:fs/promises";
 import { setTimeout as delay } from "node:timers/promises";
 import { Command } from "commander";
 import { z } from "zod";
+import { errorText } from "#contract/errors.ts";
+import { Engine } from "#manager/fleet/docker/engine.ts";
+import { removeFleet } from "#manager/fleet/docker/remove-fleet.ts";
 import type { CliContext } from "./cli-context.ts";
 import { CliError } from "./cli-error.ts";
 import { DataDir } from "./data-dir.ts";
@@ -24,10 +27,37 @@ export function downCommand(context: CliContext): Command {
 }
 
 async function stopFleet(dataDir: DataDir): Promise<void> {
-  if (!(await isHeld(dataDir))) {
-    reporter.say(`no fleet runs in ${dataDir.path}`);
-    return;
+  // Read first: a manager that stops removes its state.
+  const backend = (await dataDir.readState())?.backend;
+  const held = await isHeld(dataDir);
+  if (held) await stopManager(dataDir);
+  const removed = backend === "docker" ? await removeContainers(dataDir) : [];
+  if (removed.length > 0) reporter.say(`removed what its manager left behind: ${removed.join(", ")}`);
+  reporter.say(held ? "stopped" : `no fleet runs in ${dataDir.path}`);
+}
+
+/**
+ * Removes the containers of a manager that was killed, or that could not remove them itself.
+ *
+ * @throws {CliError} that names what is left
+ */
+async function removeContainers(dataDir: DataDir): Promise<string[]> {
+  // No new fleet of this folder may start meanwhile, since it would take them up.
+  using lock = await ExclusiveLock.tryTake(dataDir.lockFile);
+  if (!lock) return [];
+  try {
+    const removed = await removeFleet(new Engine(), dataDir.fleetName);
+    // Not before: the next attempt has to know where to look.
+    await dataDir.removeState();
+    return removed;
+  } catch (error) {
+    throw new CliError(`containers of ${dataDir.fleetName} may be left: ${errorText(error)}`, {
+      cause: error,
+    });
   }
+}
+
+async function stopManager(dataDir: DataDir): Promise<void> {
   const pid = await pidOf(dataDir);
   reporter.say(`stopping the fleet of pid ${pid}`);
   try {
@@ -44,7 +74,6 @@ async function stopFleet(dataDir: DataDir): Promise<void> {
     }
     await delay(POLL_INTERVAL_MS);
   }
-  reporter.say("stopped");
 }
 
 /** Whether a fleet holds the folder. One that was killed holds nothing, whatever it left there. */

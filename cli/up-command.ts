@@ -60,6 +60,8 @@ async function serveFleet(
   const { signal } = stop;
   const plan = { spec, projectDir, dataDir, submissionDirectories, context, reporter, signal };
   const backend = await chooseBackend(flags.backend, plan, log);
+  // What is made from now on can be found by it, also when this process is killed.
+  await dataDir.writeState({ pid: process.pid, backend: backend.name });
   if (backend.name === "process") warnOfUnenforced(flags);
   reporter.say(`starting ${namesOf(spec)}`);
   const manager = cleanup.use(await start(settings, backend, { log, signal }));

@@ -31,4 +31,15 @@ describe.skipIf(skipped)(`fleet up on Docker${skipped ? `: skipped, ${skipped}` 
     const { fleetName } = new DataDir(fleet.dataDir);
     expect(await new Engine().containersWithLabel(FLEET_LABEL, fleetName)).toEqual([]);
   });
+
+  test("fleet down removes the containers of a manager that was killed, and says so", async () => {
+    const up = await fleet.run(["up", "--port", "0", "-n", "2", "-d"]);
+    process.kill(Number(/\(pid (\d+)\)/.exec(up.stdout)?.[1]), "SIGKILL");
+    const { fleetName } = new DataDir(fleet.dataDir);
+    const end = await fleet.run(["down"]);
+    expect(end).toMatchObject({ exitCode: 0, stderr: "" });
+    expect(end.stdout).toMatch(new RegExp(`fleet-${fleetName}-000, fleet-${fleetName}-001\n`));
+    expect(await new Engine().containersWithLabel(FLEET_LABEL, fleetName)).toEqual([]);
+    expect((await fleet.run(["down"])).stdout).toBe(`no fleet runs in ${fleet.dataDir}\n`);
+  });
 });

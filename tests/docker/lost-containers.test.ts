@@ -4,6 +4,7 @@ import { describe, expect, test } from "vitest";
 import { errorText } from "#contract/errors.ts";
 import { Engine, type ContainerOptions } from "#manager/fleet/docker/engine.ts";
 import { FLEET_LABEL } from "#manager/fleet/docker/plan.ts";
+import { removeFleet } from "#manager/fleet/docker/remove-fleet.ts";
 import type { RunningManager } from "#manager/start-manager.ts";
 import { reasonToSkipDocker } from "#tests/support/engine.ts";
 import { startDockerFleet } from "#tests/support/fleets.ts";
@@ -20,6 +21,8 @@ class FaultyEngine extends Engine {
   failures = 0;
   /** How many of the next containers are removed as soon as they run. */
   removals = 0;
+  /** How many of the next removals fail, as they do for a container that is just ending. */
+  refusals = 0;
   readonly creations: Promise<string>[] = [];
 
   override create(options: ContainerOptions): Promise<string> {
@@ -27,6 +30,11 @@ class FaultyEngine extends Engine {
       this.failures-- > 0 ? Promise.reject(new Error("the engine is out of order")) : super.create(options);
     this.creations.push(creation);
     return creation;
+  }
+
+  override async remove(id: string): Promise<void> {
+    if (this.refusals-- > 0) throw new Error("removal is in progress");
+    await super.remove(id);
   }
 
   override async start(id: string): Promise<void> {
@@ -122,6 +130,27 @@ test.skipIf(skipped)("a container that gives no answer is restarted, free and cl
   await untilFreeAgain(manager);
   expect((await execute(manager, id, "left_behind")).status).toBe(410);
   expect(await containersOf(name)).toEqual([before]);
+});
+
+describe.skipIf(skipped)(`the end of a fleet${skipped ? `: skipped, ${skipped}` : ""}`, () => {
+  test("leaves no container behind, also when the engine refuses to remove one at first", async () => {
+    const name = `test-refused-${process.pid}`;
+    const engine = new FaultyEngine();
+    await using manager = await startDockerFleet({ ...ONE, name }, undefined, engine);
+    engine.refusals = 2;
+    await manager[Symbol.asyncDispose]();
+    expect(await containersOf(name)).toEqual([]);
+  });
+
+  test("names the containers that cannot be removed", async () => {
+    const name = `test-stuck-${process.pid}`;
+    const engine = new FaultyEngine();
+    await using _manager = await startDockerFleet({ ...ONE, name });
+    engine.refusals = Number.POSITIVE_INFINITY;
+    await expect(removeFleet(engine, name, 300)).rejects.toThrow(
+      `containers could not be removed (removal is in progress): "docker rm -f fleet-${name}-000" does it`,
+    );
+  });
 });
 
 describe.skipIf(skipped)(`a start that fails${skipped ? `: skipped, ${skipped}` : ""}`, () => {

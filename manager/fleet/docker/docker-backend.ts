@@ -20,6 +20,7 @@ import {
   planContainers,
   type Step,
 } from "./plan.ts";
+import { removeFleet } from "./remove-fleet.ts";
 
 /** What `fleet up` asks of the docker backend; the rest of a spec is for Compose files. */
 export type DockerFleetSpec = Pick<
@@ -106,12 +107,16 @@ export class DockerBackend implements Backend {
     if (id !== undefined) await this.#engine.restart(id);
   }
 
-  /** Removes every container of this fleet. */
+  /**
+   * Removes every container of this fleet.
+   *
+   * @throws {Error} that names what is left
+   */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stop.abort();
     await this.#watching;
     this.#desired = [];
-    await this.#reconcile();
+    await this.#reconciling.add(() => removeFleet(this.#engine, this.#settings.spec.name));
     await this.#endpoints?.[Symbol.asyncDispose]();
   }
 

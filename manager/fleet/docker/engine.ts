@@ -149,6 +149,12 @@ export class Engine {
     await this.#docker.createNetwork({ Name: name, Driver: "bridge", Labels: labels, Options });
   }
 
+  /** Removes every network that carries the label with that value. */
+  async removeNetworks(label: string, value: string): Promise<void> {
+    const found = await this.#docker.listNetworks({ filters: { label: [`${label}=${value}`] } });
+    await Promise.all(found.map(({ Id }) => this.removeNetwork(Id)));
+  }
+
   async removeNetwork(name: string): Promise<void> {
     await this.#docker.getNetwork(name).remove().catch(ignoreStatus(404));
   }
