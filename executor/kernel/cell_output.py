@@ -6,7 +6,6 @@ thread at every flush; breaks UTF-8 that is split between two writes to a descri
 without bound, when more is printed than can be sent.
 """
 
-import codecs
 import functools
 import io
 import os
@@ -16,12 +15,13 @@ from ipykernel.displayhook import ZMQShellDisplayHook
 from ipykernel.iostream import IOPubThread, OutStream
 from ipykernel.jsonutil import encode_images
 from ipykernel.zmqshell import ZMQDisplayPublisher
-from tornado.ioloop import IOLoop
 
+import packing
+import standard_streams
 from cell_context import current_cell
+from cell_pipe import CellPipe, is_open
 
 CHUNK_LENGTH = 32 * 1024
-PIPE_BYTES = 64 * 1024
 MAX_BACKLOG_BYTES = 1024 * 1024
 # What a message weighs beside its frames while it waits.
 MESSAGE_OVERHEAD_BYTES = 2048
@@ -95,55 +95,6 @@ class CellIOPubThread(IOPubThread):
             self._room.wait_for(lambda: self._backlog_bytes <= MAX_BACKLOG_BYTES or self._stopped)
 
 
-class CellPipe:
-    """The pipe that stands behind a standard descriptor while one cell runs, and longer in the children of that cell."""
-
-    def __init__(self, stream):
-        self.cell = {}
-        self._stream = stream
-        self._read_end, self._write_end = os.pipe()
-        os.set_blocking(self._read_end, False)
-        self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
-        self._lock = threading.RLock()
-        loop = stream.pub_thread.io_loop
-        stream.pub_thread.schedule(
-            functools.partial(loop.add_handler, self._read_end, self._readable, IOLoop.READ)
-        )
-
-    def begin(self, cell, descriptor):
-        self.cell = cell
-        os.dup2(self._write_end, descriptor)
-
-    def end(self):
-        """Lets go of the write end: when no child holds it either, the pipe is over."""
-        os.close(self._write_end)
-
-    def drain(self):
-        """Takes over what was written so far, that is what a pipe can hold: whoever floods it has to wait for more.
-
-        Returns False when nobody can write any more.
-        """
-        with self._lock:
-            if self._read_end is None:
-                return False
-            try:
-                data = os.read(self._read_end, PIPE_BYTES)
-            except BlockingIOError:
-                return True
-            text = self._decoder.decode(data, final=not data)
-            if text:
-                self._stream.write_for(self.cell, text)
-            return bool(data)
-
-    def _readable(self, _fd, _events):
-        if self.drain():
-            return
-        self._stream.pub_thread.io_loop.remove_handler(self._read_end)
-        with self._lock:
-            os.close(self._read_end)
-            self._read_end = None
-
-
 class CellStream(OutStream):
     """Standard output or error of the kernel."""
 
@@ -158,6 +109,7 @@ class CellStream(OutStream):
         self._pipe = None
         self._next_pipe = None
         self._old_pipes = []
+        self._pipes = set()  # all that somebody may still write to
         self._child_pid = None
         self._child_text = ""
 
@@ -177,18 +129,37 @@ class CellStream(OutStream):
 
     def prepare_cell(self):
         """Does between two cells what they need not wait for."""
-        if self._next_pipe is None:
-            self._next_pipe = CellPipe(self)
         while self._old_pipes:
             self._old_pipes.pop().end()
+        if self._pipe is not None and not is_open(self._fd):
+            self._pipe.stand_behind(self._fd)
+        if self._next_pipe is None:
+            try:
+                self._next_pipe = CellPipe(self, over=self._pipes.discard)
+                self._pipes.add(self._next_pipe)
+            except OSError:
+                # No descriptor is left. Code can still run, and close some.
+                pass
 
     def begin_cell(self, cell):
         """Puts a pipe of the cell's own behind the descriptor. The last one lives on in children that hold it."""
         self.prepare_cell()
+        if self._next_pipe is None:
+            if self._pipe is not None:
+                self._pipe.cell = cell
+            return
         if self._pipe is not None:
             self._old_pipes.append(self._pipe)
         self._pipe, self._next_pipe = self._next_pipe, None
         self._pipe.begin(cell, self._fd)
+
+    def is_whole(self):
+        """Whether the descriptors of its own are all there."""
+        return all(pipe.is_whole() for pipe in tuple(self._pipes))
+
+    def close(self):
+        """Stays open: the next cell's output needs it."""
+        self.flush()
 
     def write(self, string):
         if not isinstance(string, str):
@@ -210,7 +181,7 @@ class CellStream(OutStream):
         self._write_through(lines + newline)
 
     def _write_through(self, text):
-        data = memoryview(text.encode("utf-8", errors="replace"))
+        data = memoryview(packing.encode(text))
         while data:
             data = data[os.write(self._fd, data) :]
 
@@ -269,6 +240,10 @@ class CellDisplayPublisher(ZMQDisplayPublisher):
     def set_parent(self, parent):
         pass
 
+    def _flush_streams(self):
+        with standard_streams.taken_back():
+            super()._flush_streams()
+
     def publish(self, data, metadata=None, transient=None, update=False, **kwargs):
         super().publish(clip_values(encode_images(data)), metadata, transient, update, **kwargs)
         if os.getpid() == self.pub_socket.io_thread._master_pid:
@@ -285,3 +260,7 @@ class CellDisplayHook(ZMQShellDisplayHook):
         super().write_format_data(format_dict, md_dict)
         if self.msg:
             self.msg["content"]["data"] = clip_values(self.msg["content"]["data"])
+
+    def finish_displayhook(self):
+        with standard_streams.taken_back():
+            super().finish_displayhook()

@@ -15,6 +15,7 @@ _RESEND_AFTER_S = 0.05
 _arrived, _arrival = os.pipe()
 os.set_blocking(_arrived, False)
 os.set_blocking(_arrival, False)
+DESCRIPTORS = (_arrived, _arrival)
 _kept = False
 
 

@@ -1,5 +1,6 @@
 """An ipykernel for executors: what the stock one spends on debugger, history, profile and waits is left out."""
 
+import asyncio
 import logging
 import os
 import sys
@@ -24,6 +25,12 @@ from traitlets.config import Config
 import cell_context
 import cell_output
 import interrupts
+import packing
+import standard_streams
+from vital_parts import VitalParts
+
+# Bound here, because user code may have taken it away by the time that it is needed.
+_exit = os._exit
 
 
 class CellShell(ZMQInteractiveShell):
@@ -43,7 +50,30 @@ class CellShell(ZMQInteractiveShell):
         return etype, value, traceback
 
     def _showtraceback(self, etype, evalue, stb):
-        super()._showtraceback(etype, cell_output.clip(str(evalue)), [cell_output.clip(entry) for entry in stb])
+        entries = [cell_output.clip(str(entry)) for entry in stb]
+        with standard_streams.taken_back():
+            super()._showtraceback(etype, cell_output.clip(text_of(evalue)), entries)
+
+
+def text_of(error):
+    try:
+        return str(error)
+    except Exception:
+        return f"<exception str() failed: {type(error).__name__}>"
+
+
+def failure_reply(error, execution_count):
+    """The reply of a cell whose error IPython did not, or could not, make one of."""
+    name, text = type(error).__name__, cell_output.clip(text_of(error))
+    return {
+        "status": "error",
+        "ename": name,
+        "evalue": text,
+        "traceback": [f"{name}: {text}"],
+        "execution_count": execution_count,
+        "user_expressions": {},
+        "payload": [],
+    }
 
 
 class CellKernel(IPythonKernel):
@@ -53,27 +83,68 @@ class CellKernel(IPythonKernel):
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
         self._pid = os.getpid()
-        self._cell_streams = (sys.stdout, sys.stderr)
+        standard_streams.adopt()
+        self._vital_parts = None
+        self._request_type = None
+        self._answered = False
 
     def start(self):
         self.shell.exit_now = False
         Kernel.start(self)
 
-    def set_parent(self, ident, parent, channel="shell"):
-        super().set_parent(ident, parent, channel)
-        if channel != "shell":
-            return
-        cell = extract_header(parent)
-        cell_context.enter_cell(cell)
-        if cell.get("msg_type") == "execute_request":
-            interrupts.expect()
-            for stream in self._cell_streams:
-                stream.begin_cell(cell)
+    async def dispatch_queue(self):
+        while True:
+            try:
+                await self.process_one()
+            except asyncio.CancelledError:
+                # Code that cancels all tasks means its own.
+                pass
+            except Exception:
+                # Of an event loop that code asked for, say.
+                self.log.exception("A task between cells failed")
 
     async def dispatch_shell(self, msg):
-        await super().dispatch_shell(msg)
-        for stream in self._cell_streams:
-            stream.prepare_cell()
+        """Sees to it that an execution is answered, whatever its code did to the kernel, or else that the kernel ends:
+        a request without an answer would cost its whole time limit, and the kernel then."""
+        self._request_type, self._answered = None, False
+        try:
+            await super().dispatch_shell(msg)
+            if self._request_type is None or (self._request_type == "execute_request" and not self._answered):
+                self._give_up()
+            for stream in standard_streams.own():
+                stream.prepare_cell()
+            standard_streams.lend()
+            # A cell that cancels the task that it runs in is over by now; this takes what would hit the next one.
+            await asyncio.sleep(0)
+        except asyncio.CancelledError:
+            pass
+        except BaseException:
+            if self._request_type in (None, "execute_request"):
+                self._give_up()
+            self.log.exception("A request failed")
+
+    def _give_up(self):
+        try:
+            self.log.critical("Code has broken its kernel, which ends", exc_info=True)
+        finally:
+            _exit(1)
+
+    def set_parent(self, ident, parent, channel="shell"):
+        if channel != "shell":
+            super().set_parent(ident, parent, channel)
+            return
+        cell = extract_header(parent)
+        self._request_type = cell["msg_type"]
+        executes = self._request_type == "execute_request"
+        standard_streams.take_back()
+        if executes and self._vital_parts is None:
+            self._vital_parts = VitalParts(self, standard_streams.own())
+        super().set_parent(ident, parent, channel)
+        cell_context.enter_cell(cell)
+        if executes:
+            interrupts.expect()
+            for stream in standard_streams.own():
+                stream.begin_cell(cell)
 
     def pre_handler_hook(self):
         pass
@@ -81,30 +152,39 @@ class CellKernel(IPythonKernel):
     def post_handler_hook(self):
         pass
 
+    async def execute_request(self, stream, ident, parent):
+        try:
+            await super().execute_request(stream, ident, parent)
+        except BaseException as error:
+            # A payload that is not JSON, say.
+            self.log.warning("An execution could not be answered as usual", exc_info=True)
+            reply = failure_reply(error, self.execution_count)
+            self.session.send(stream, "execute_reply", reply, parent, ident=ident)
+        self._answered = True
+
     async def do_execute(self, *args, **kwargs):
+        standard_streams.lend()
         # An interrupt that comes while the reply is made would lose it.
+        reply = failure = None
         try:
             try:
                 reply = await super().do_execute(*args, **kwargs)
             finally:
                 interrupts.ignore()
-        except KeyboardInterrupt:
+        except BaseException as error:
             interrupts.ignore()
-            self.shell._showtraceback(KeyboardInterrupt, KeyboardInterrupt(), ["KeyboardInterrupt: "])
-            reply = {
-                "status": "error",
-                "ename": "KeyboardInterrupt",
-                "evalue": "",
-                "traceback": [],
-                "execution_count": self.shell.execution_count,
-                "user_expressions": {},
-                "payload": [],
-            }
+            failure = error
+        standard_streams.take_back()
         if os.getpid() != self._pid:
             # The cell forked, and this is the child at the end of its code. The kernel's sockets are the parent's.
-            for stream in self._cell_streams:
+            for stream in standard_streams.own():
                 stream.flush()
-            os._exit(0 if reply["status"] == "ok" else 1)
+            _exit(0 if failure is None and reply["status"] == "ok" else 1)
+        self._vital_parts.put_back()
+        if not self._vital_parts.are_intact():
+            self._give_up()
+        if failure is not None:
+            return failure_reply(failure, self.shell.execution_count)
         if reply["status"] == "error":
             reply["evalue"] = cell_output.clip(reply["evalue"])
         return reply
@@ -142,6 +222,10 @@ class KernelApp(IPKernelApp):
         self.parent_handle = 1
         super().log_connection_info()
 
+    def init_sockets(self):
+        self.session.pack = packing.pack
+        super().init_sockets()
+
     def init_iopub(self, context):
         self.iopub_socket = context.socket(zmq.PUB)
         self.iopub_socket.linger = 1000
@@ -165,6 +249,16 @@ class KernelApp(IPKernelApp):
         # No startup files: what is loaded is the executor's mounted code.
         self.shell.user_ns_hidden.update(self.shell.user_ns)
 
+    def run(self):
+        """Runs until the kernel is to end: neither code that stops its loop nor a task that exits decides that."""
+        run = self.start
+        while not self.shell.exit_now:
+            try:
+                run()
+            except (KeyboardInterrupt, SystemExit):
+                self.log.warning("A task of user code exited")
+            run = self.io_loop.start
+
 
 def run(connection_file, max_text_length):
     """Runs a kernel until it is told to end."""
@@ -178,4 +272,4 @@ def run(connection_file, max_text_length):
     app = KernelApp.instance(config=config)
     app.initialize(["-f", connection_file])
     interrupts.watch()
-    app.start()
+    app.run()
