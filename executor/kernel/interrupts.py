@@ -17,6 +17,7 @@ os.set_blocking(_arrived, False)
 os.set_blocking(_arrival, False)
 DESCRIPTORS = (_arrived, _arrival)
 _kept = False
+_cancel = None
 
 
 def expect():
@@ -36,9 +37,17 @@ def allow():
     return before
 
 
+def expect_coroutine():
+    """As `expect`, where the handler that cancels a coroutine has been set already: cancelling it now would be lost on
+    code that does not wait."""
+    global _cancel
+    _cancel = signal.signal(signal.SIGINT, _keep)
+
+
 def allow_coroutine(code):
-    """As `allow`, for a coroutine: while it waits, its handler so far, which cancels it, has to do."""
+    """As `allow`, for a coroutine: while it waits, the handler that cancels it has to do."""
     before = signal.getsignal(signal.SIGINT)
+    cancel = _cancel if before is _keep else before
 
     def raise_or_cancel(signum, frame):
         _noticed()
@@ -46,7 +55,7 @@ def allow_coroutine(code):
             if frame.f_code is code:
                 raise KeyboardInterrupt
             frame = frame.f_back
-        before(signum, frame)
+        cancel(signum, frame)
         # It leaves a callback to the loop, which sleeps on after a signal.
         asyncio.get_running_loop().call_soon_threadsafe(lambda: None)
 

@@ -1,6 +1,7 @@
 """An ipykernel for executors: what the stock one spends on debugger, history, profile and waits is left out."""
 
 import asyncio
+import contextlib
 import logging
 import os
 import sys
@@ -188,6 +189,12 @@ class CellKernel(IPythonKernel):
         if reply["status"] == "error":
             reply["evalue"] = cell_output.clip(reply["evalue"])
         return reply
+
+    @contextlib.contextmanager
+    def _cancel_on_sigint(self, future):
+        with super()._cancel_on_sigint(future):
+            interrupts.expect_coroutine()
+            yield
 
     def _initialize_thread_hooks(self):
         # `cell_context.follow_threads` covers more, threads whose `run` is overridden among them.
