@@ -1,5 +1,5 @@
-import { z } from "zod";
-import { applyEvent, decodeNdjson, NDJSON, replyOf, type ExecutionEvent } from "#contract/events.ts";
+import type { z } from "zod";
+import { applyEvent, replyOf, type ExecutionEvent } from "#contract/events.ts";
 import type { ExecuteReply, executeRequestSchema } from "#contract/execution.ts";
 import {
   codeInfoSchema,
@@ -17,16 +17,28 @@ import {
 } from "#contract/executor-api.ts";
 import {
   allocationSchema,
+  connectionSchema,
   deallocationSchema,
   fleetRestartSchema,
+  readinessSchema,
+  sessionEndSchema,
+  sessionListSchema,
+  sessionSchema,
   statusSchema,
   type Allocation,
+  type Connection,
   type Deallocation,
+  type EnsureSession,
   type FleetRestart,
+  type Readiness,
+  type Renewal,
+  type Session,
+  type SessionEnd,
+  type SessionList,
   type Status,
 } from "#contract/manager-api.ts";
 import type { Output } from "#contract/outputs.ts";
-import { FleetError } from "./fleet-error.ts";
+import { executionEvents } from "./execution-events.ts";
 import { ManagerConnection, type ApiRequest } from "./manager-connection.ts";
 
 /** What every call may be given. An aborted signal rejects the call with the signal's reason. */
@@ -34,8 +46,16 @@ export interface CallOptions {
   signal?: AbortSignal | undefined;
 }
 
-/** How a session is addressed: the number of its executor, or its id. */
+const CREATED = 201;
+
+/** How a session is addressed: the number of its executor, its id, or `name@namespace`. */
 export type Ref = string | number;
+
+/** A session's name; without a namespace it counts in the manager's own. */
+export interface NameInNamespace {
+  name: string;
+  namespace?: string;
+}
 
 /** Code to run, and how; only `code` has to be there. */
 export type ExecutionInput = z.input<typeof executeRequestSchema>;
@@ -43,7 +63,7 @@ export type ExecutionInput = z.input<typeof executeRequestSchema>;
 /**
  * The manager's HTTP API. Every reply is validated. Nothing is retried, least of all an execution.
  *
- * Every method throws {@link FleetError}, or the reason of the signal that was given.
+ * Every method throws `FleetError`, or the reason of the signal that was given.
  */
 export class FleetClient implements AsyncDisposable {
   readonly #connection: ManagerConnection;
@@ -58,9 +78,62 @@ export class FleetClient implements AsyncDisposable {
     return this.#connection.json({ method: "GET", path: "/health", ...options }, healthSchema);
   }
 
+  /** Whether work can be done. The manager tries to heal its connection to the engine before it answers. */
+  readiness(options?: CallOptions): Promise<Readiness> {
+    const request: ApiRequest = { method: "GET", path: "/readyz", resultStatus: 503, ...options };
+    return this.#connection.json(request, readinessSchema);
+  }
+
+  /** How the manager is connected to what runs its executors, and its namespace. */
+  connection(options?: CallOptions): Promise<Connection> {
+    return this.#connection.json({ method: "GET", path: "/connection", ...options }, connectionSchema);
+  }
+
   /** What every executor is doing. */
   status(options?: CallOptions): Promise<Status> {
     return this.#connection.json({ method: "GET", path: "/status", ...options }, statusSchema);
+  }
+
+  /**
+   * Opens the session of that name, unless it is there already with the same spec; `created` tells which. Callers who
+   * race for a name get the same session.
+   */
+  async ensureSession(
+    { name, namespace }: NameInNamespace,
+    spec: EnsureSession = {},
+    options?: CallOptions,
+  ): Promise<{ session: Session; created: boolean }> {
+    const path = sessionPath(namespace === undefined ? name : `${name}@${namespace}`);
+    const request: ApiRequest = { method: "PUT", path, body: spec, ...options };
+    const { status, body: session } = await this.#connection.reply(request, sessionSchema);
+    return { session, created: status === CREATED };
+  }
+
+  /** The sessions that are open, of one namespace or of all, and those that the fleet's config asks for. */
+  sessions(options: CallOptions & { namespace?: string } = {}): Promise<SessionList> {
+    const { namespace, signal } = options;
+    const request: ApiRequest = { method: "GET", path: "/sessions", query: { namespace }, signal };
+    return this.#connection.json(request, sessionListSchema);
+  }
+
+  session(ref: Ref, options?: CallOptions): Promise<Session> {
+    return this.#session("GET", ref, "", sessionSchema, options);
+  }
+
+  /** Ends a session at once, without waiting for its executor to be clean. */
+  endSession(ref: Ref, options?: CallOptions): Promise<SessionEnd> {
+    return this.#session("DELETE", ref, "", sessionEndSchema, options);
+  }
+
+  /** Lets a session's limits begin anew from now, or gives it new ones. */
+  renew(ref: Ref, limits: Renewal = {}, options?: CallOptions): Promise<Session> {
+    const request: ApiRequest = {
+      method: "POST",
+      path: `${sessionPath(ref)}/renew`,
+      body: limits,
+      ...options,
+    };
+    return this.#connection.json(request, sessionSchema);
   }
 
   /** Opens a session on the executor that was free longest. `wait`: seconds to wait for one. */
@@ -99,21 +172,9 @@ export class FleetClient implements AsyncDisposable {
    * Runs code and yields the events of the run as they come, the outcome last. Ending the iteration early, or
    * aborting the signal, closes the connection: the executor then does what `on_disconnect` says.
    */
-  async *stream(ref: Ref, input: ExecutionInput, options?: CallOptions): AsyncGenerator<ExecutionEvent> {
+  stream(ref: Ref, input: ExecutionInput, options?: CallOptions): AsyncGenerator<ExecutionEvent> {
     const path = `${sessionPath(ref)}/execute`;
-    const request: ApiRequest = { method: "POST", path, body: input, accept: NDJSON, ...options };
-    const reply = await this.#connection.open(request);
-    try {
-      for await (const event of decodeNdjson(reply.body)) {
-        yield event;
-        if (event.type === "outcome") return;
-      }
-    } catch (error) {
-      if (!isMalformed(error)) throw this.#connection.failure(request, error);
-      const message = `POST ${path} sent what is no event`;
-      throw new FleetError("bad_reply", message, { status: reply.statusCode, cause: error });
-    }
-    throw new FleetError("connection_lost", `the event stream of POST ${path} ended without an outcome`);
+    return executionEvents(this.#connection, { method: "POST", path, body: input, ...options });
   }
 
   /** Interrupts what runs in a session; its state is kept. */
@@ -163,9 +224,4 @@ export class FleetClient implements AsyncDisposable {
 
 function sessionPath(ref: Ref): string {
   return `/session/${encodeURIComponent(ref)}`;
-}
-
-/** Whether an error says that a line was not an event, rather than that the connection broke. */
-function isMalformed(error: unknown): boolean {
-  return error instanceof SyntaxError || error instanceof z.ZodError;
 }

@@ -39,11 +39,15 @@ export class FleetError extends Error {
   }
 }
 
+/** What an error is read from. */
+export interface ReplyFacts {
+  status: number;
+  text: string;
+  retryAfter: string | undefined;
+}
+
 /** The error that a reply of status 400 and above stands for. */
-export function errorOfReply(
-  request: string,
-  reply: { status: number; text: string; retryAfter: string | undefined },
-): FleetError {
+export function errorOfReply(request: string, reply: ReplyFacts): FleetError {
   const { status, text } = reply;
   const body = errorBodySchema.safeParse(parseJson(text)).data;
   if (!body) {

@@ -3,18 +3,26 @@ import type { z } from "zod";
 import { wasNeverSent } from "#contract/connection-errors.ts";
 import { errorText } from "#contract/errors.ts";
 import { parseJson } from "#contract/json.ts";
-import { errorOfReply, excerpt, FleetError } from "./fleet-error.ts";
+import { errorOfReply, excerpt, FleetError, type ReplyFacts } from "./fleet-error.ts";
 
 /** One request of the manager's API. */
 export interface ApiRequest {
-  method: "GET" | "POST";
+  method: "GET" | "POST" | "PUT" | "DELETE";
   /** Segments are encoded already. */
   path: string;
   query?: Readonly<Record<string, string | number | undefined>>;
   /** Sent as JSON. */
   body?: unknown;
   accept?: string;
+  /** A status of 400 or above whose reply may be a result all the same. */
+  resultStatus?: number;
   signal?: AbortSignal | undefined;
+}
+
+/** What a request came to. */
+export interface ApiReply<T> {
+  status: number;
+  body: T;
 }
 
 const CONNECT_TIMEOUT_MS = 10_000;
@@ -54,12 +62,24 @@ export class ManagerConnection implements AsyncDisposable {
    * @throws {FleetError}; or the signal's reason
    */
   async json<T>(request: ApiRequest, schema: z.ZodType<T>): Promise<T> {
-    const reply = await this.open(request);
+    return (await this.reply(request, schema)).body;
+  }
+
+  /**
+   * The reply's status and its body, parsed by a schema.
+   *
+   * @throws {FleetError}; or the signal's reason
+   */
+  async reply<T>(request: ApiRequest, schema: z.ZodType<T>): Promise<ApiReply<T>> {
+    const reply = await this.guard(request, () => this.#send(request));
+    const { statusCode: status } = reply;
     const text = await this.guard(request, () => reply.body.text());
     const parsed = schema.safeParse(parseJson(text));
-    if (parsed.success) return parsed.data;
-    const message = `${nameOf(request)} answered ${reply.statusCode} with ${excerpt(text)}`;
-    throw new FleetError("bad_reply", message, { status: reply.statusCode, cause: parsed.error });
+    const isResult = status < 400 || status === request.resultStatus;
+    if (isResult && parsed.success) return { status, body: parsed.data };
+    if (status >= 400) throw errorOfReply(nameOf(request), factsOf(reply, text));
+    const message = `${nameOf(request)} answered ${status} with ${excerpt(text)}`;
+    throw new FleetError("bad_reply", message, { status, cause: parsed.error });
   }
 
   /**
@@ -71,12 +91,7 @@ export class ManagerConnection implements AsyncDisposable {
     const reply = await this.guard(request, () => this.#send(request));
     if (reply.statusCode < 400) return reply;
     const text = await this.guard(request, () => reply.body.text());
-    const retryAfter = reply.headers["retry-after"];
-    throw errorOfReply(nameOf(request), {
-      status: reply.statusCode,
-      text,
-      retryAfter: typeof retryAfter === "string" ? retryAfter : undefined,
-    });
+    throw errorOfReply(nameOf(request), factsOf(reply, text));
   }
 
   /** Runs one step of a request and tells its failure as a {@link FleetError}. */
@@ -128,4 +143,9 @@ export class ManagerConnection implements AsyncDisposable {
 
 function nameOf({ method, path }: ApiRequest): string {
   return `${method} ${path}`;
+}
+
+function factsOf({ statusCode, headers }: Dispatcher.ResponseData, text: string): ReplyFacts {
+  const retryAfter = headers["retry-after"];
+  return { status: statusCode, text, retryAfter: typeof retryAfter === "string" ? retryAfter : undefined };
 }

@@ -1,43 +1,9 @@
-import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import { createServer } from "node:http";
 import { once } from "node:events";
-import { describe, expect, onTestFinished, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { FleetClient } from "#client/fleet-client.ts";
-import { FleetError } from "#client/fleet-error.ts";
 import type { ExecutionEvent } from "#contract/events.ts";
-
-type Handler = (request: IncomingMessage, response: ServerResponse) => void;
-
-/** Serves one handler on loopback until the test ends. */
-async function serve(handler: Handler): Promise<string> {
-  const server = createServer(handler).listen(0, "127.0.0.1");
-  await once(server, "listening");
-  onTestFinished(() => {
-    server.closeAllConnections();
-    server.close();
-  });
-  const address = server.address();
-  if (address === null || typeof address === "string") throw new Error("no TCP address");
-  return `http://127.0.0.1:${address.port}`;
-}
-
-function clientOf(url: string, apiKey?: string): FleetClient {
-  const client = new FleetClient({ url, apiKey });
-  onTestFinished(() => client[Symbol.asyncDispose]());
-  return client;
-}
-
-function json(response: ServerResponse, status: number, body: unknown, headers = {}): void {
-  response.writeHead(status, { "content-type": "application/json", ...headers }).end(JSON.stringify(body));
-}
-
-async function failureOf(call: Promise<unknown>): Promise<FleetError> {
-  const error: unknown = await call.then(
-    () => new Error("the call did not fail"),
-    (reason: unknown) => reason,
-  );
-  if (!(error instanceof FleetError)) throw error;
-  return error;
-}
+import { clientOf, failureOf, json, serve } from "./fake-manager.ts";
 
 const started = { seq: 0, type: "started", kernel_id: "k" };
 const output = { seq: 1, type: "output", output: { type: "stream", name: "stdout", text: "é\n" } };
