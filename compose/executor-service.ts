@@ -68,6 +68,8 @@ function networkOf(spec: FleetSpec, executor: PlannedExecutor): ComposeObject {
 function environmentOf(spec: FleetSpec): ComposeObject {
   return {
     ...spec.environment,
+    // By `restart` above: the executor may end its process to be cleared.
+    CONTAINER_RESTARTS: "1",
     EXECUTION_TIMEOUT: String(spec.executionTimeout),
     MAX_EXECUTION_TIMEOUT: String(spec.maxExecutionTimeout),
     ...(usesSocket(spec) ? { EXECUTOR_SOCKET: SOCKET_PATH } : {}),

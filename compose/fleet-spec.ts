@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { resetKindSchema, type ResetKind } from "#contract/executor-api.ts";
 import { builtInType, DEFAULT_MEMORY_BYTES } from "./executor-types.ts";
 import { IMAGE_REFERENCE, MAX_EXECUTORS, TYPE_NAME } from "./parse-types.ts";
 
@@ -33,6 +34,8 @@ export const fleetSpecSchema = z.strictObject({
       }),
     )
     .min(1),
+  /** How executors are cleared of a tenant, by type; a type that is left out has the manager's default. */
+  resets: z.record(z.string(), resetKindSchema),
   network: networkSchema,
   limits: limitsSchema,
   /** Time limit of an execution, and the longest that a caller may ask for instead; seconds. */
@@ -100,4 +103,10 @@ export function executorDigits(number: number): string {
 /** Memory limit of an executor of that type, in bytes. */
 export function memoryBytesOf(limits: Pick<Limits, "memoryBytes">, type: string): number {
   return limits.memoryBytes ?? builtInType(type)?.memoryBytes ?? DEFAULT_MEMORY_BYTES;
+}
+
+/** How an executor of that type is cleared of a tenant, where the spec says it. */
+export function resetOf({ resets }: Pick<FleetSpec, "resets">, type: string): ResetKind | undefined {
+  // A type may have the name of something that every object has.
+  return Object.hasOwn(resets, type) ? resets[type] : undefined;
 }

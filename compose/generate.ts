@@ -4,7 +4,7 @@ import { containerConfig } from "./container-config.ts";
 import { socketVolume, usesSocket } from "./executor-link.ts";
 import { EXECUTOR_NETWORK, executorService } from "./executor-service.ts";
 import { plannedExecutors, type FleetSpec } from "./fleet-spec.ts";
-import { API_KEYS_SECRET, managerService } from "./manager-service.ts";
+import { API_KEYS_SECRET, DATA_VOLUME, managerService } from "./manager-service.ts";
 import { specWarnings } from "./spec-warnings.ts";
 
 /** What a fleet is started from, and what its operator should know first. */
@@ -19,7 +19,7 @@ export function generateFleet(spec: FleetSpec): GeneratedFleet {
   const executors = plannedExecutors(spec);
   const config = containerConfig(spec);
   const { apiKeyFile } = spec.manager;
-  const socketVolumes = executors.map((executor) => [socketVolume(executor), {}]);
+  const socketVolumes = usesSocket(spec) ? executors.map(socketVolume) : [];
   return {
     compose: {
       name: spec.name,
@@ -30,7 +30,7 @@ export function generateFleet(spec: FleetSpec): GeneratedFleet {
         manager: managerService(spec, config),
       },
       ...networksOf(spec),
-      ...(usesSocket(spec) ? { volumes: Object.fromEntries(socketVolumes) } : {}),
+      volumes: Object.fromEntries([...socketVolumes, DATA_VOLUME].map((volume) => [volume, {}])),
       ...(apiKeyFile === undefined ? {} : { secrets: { [API_KEYS_SECRET]: { file: apiKeyFile } } }),
     },
     containerConfig: config,

@@ -9,6 +9,10 @@ export function generatorCommand(): Command {
       "-t, --types <list>",
       "python:2,typescript:1; an entry name=image:tag makes a type from that image",
     )
+    .option(
+      "--reset <kind>",
+      "what ends with a session: its kernel, or the whole container; by type: python=container,typescript=kernel",
+    )
     .option("-o, --output <file>", "Compose file to write, - for standard output", "docker-compose.yml")
     .option(
       "-c, --config-file <file>",

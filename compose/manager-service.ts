@@ -10,6 +10,10 @@ import { bindMount, buildOf, healthCheck, LOGGING, ownImage, publishedPort } fro
 
 const CONFIG_PATH = "/etc/executor-fleet/container_config.json";
 
+/** The volume of what the manager keeps over its restarts, and its place in the manager's image. */
+export const DATA_VOLUME = "manager-data";
+const DATA_DIRECTORY = "/data";
+
 export const API_KEYS_SECRET = "fleet-api-keys";
 
 /** User of the manager in its image. An API key file must be readable for it. */
@@ -35,6 +39,7 @@ export function managerService(spec: FleetSpec, config: ContainerConfig): Compos
       // Inside its container the manager listens on every address; this one decides whether it may do without keys.
       FLEET_PUBLISHED_ON: spec.manager.publish,
       CONTAINER_CONFIG_FILE: CONFIG_PATH,
+      FLEET_DATA_DIR: DATA_DIRECTORY,
       ...(spec.manager.apiKeyFile === undefined
         ? {}
         : { FLEET_API_KEYS_FILE: `/run/secrets/${API_KEYS_SECRET}` }),
@@ -42,6 +47,7 @@ export function managerService(spec: FleetSpec, config: ContainerConfig): Compos
     ...(spec.manager.apiKeyFile === undefined ? {} : { secrets: [API_KEYS_SECRET] }),
     volumes: [
       bindMount(spec.configFile, CONFIG_PATH, true),
+      { type: "volume", source: DATA_VOLUME, target: DATA_DIRECTORY },
       ...(usesSocket(spec) ? executors.map(socketMount) : []),
     ],
     read_only: true,

@@ -12,6 +12,7 @@ export const PRESETS: ReadonlyMap<string, Environment> = new Map([
 
 /** What the generator itself sets, and what the manager could not know of, beside every `EXECUTOR_` variable. */
 const RESERVED = new Set([
+  "CONTAINER_RESTARTS",
   "HOST",
   "KERNEL_USER",
   "PORT",

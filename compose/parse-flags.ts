@@ -6,6 +6,7 @@ import { fleetSpecSchema, networkSchema, type FleetSpec, type Network } from "./
 import { parseEnvironment, parseEnvironmentFile, PRESETS, type Environment } from "./parse-environment.ts";
 import { parseGpuIds } from "./parse-gpus.ts";
 import { parseInteger, parsePort } from "./parse-limits.ts";
+import { parseResets } from "./parse-resets.ts";
 import { MAX_EXECUTORS, parseTypes, totalCount, unknownTypeProblems, type TypeCount } from "./parse-types.ts";
 import { readLimits } from "./read-limits.ts";
 import { invalid, Problems, quoted, valid, type Parsed } from "./parsed.ts";
@@ -14,6 +15,7 @@ import { invalid, Problems, quoted, valid, type Parsed } from "./parsed.ts";
 export const generatorFlagsSchema = z.object({
   numContainers: z.string().optional(),
   types: z.string().optional(),
+  reset: z.string().optional(),
   output: z.string(),
   configFile: z.string().optional(),
   mountableVolumes: z.string().optional(),
@@ -62,9 +64,11 @@ export interface Facts {
 export function parseFlags(flags: GeneratorFlags, facts: Facts): Parsed<FleetSpec> {
   const problems = new Problems();
   for (const { flag, problem } of facts.outputProblems) problems.add(flag, problem);
+  const types = readTypes(flags, problems);
   const draft = {
     name: facts.projectName,
-    types: readTypes(flags, problems),
+    types,
+    resets: problems.takeOptional("--reset", flags.reset, (text) => parseResets(text, types)) ?? {},
     network: problems.take("--network", parseNetwork(flags.network)),
     ...readLimits(flags, readEnvironment(flags, facts, problems), problems),
     gpuIds: problems.takeOptional("--gpu-ids", flags.gpuIds, parseGpuIds),

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { resetKindSchema, type ResetKind } from "./executor-api.ts";
 
 /** Where an executor listens: `http://host:port`, or `unix:/path/to.sock`. */
 export const executorUrlSchema = z.string().refine(isExecutorUrl, {
@@ -15,7 +16,11 @@ function isExecutorUrl(text: string): boolean {
 /** An executor's url alone is its old form. */
 const entrySchema = z.preprocess(
   (entry) => (typeof entry === "string" ? { url: entry } : entry),
-  z.object({ url: executorUrlSchema, type: z.string().min(1).default("python") }),
+  z.object({
+    url: executorUrlSchema,
+    type: z.string().min(1).default("python"),
+    reset: resetKindSchema.optional(),
+  }),
 );
 
 const configSchema = z.record(z.string().regex(/^(0|[1-9]\d{0,8})$/), entrySchema, {
@@ -28,13 +33,15 @@ export interface ContainerConfigEntry {
   number: number;
   url: string;
   type: string;
+  /** How it is cleared of a tenant; absent for the manager's default. */
+  reset?: ResetKind | undefined;
 }
 
 /** The manager's map of a static fleet, as the generator writes it. */
-export type ContainerConfig = Record<string, { url: string; type: string }>;
+export type ContainerConfig = Record<string, { url: string; type: string; reset?: ResetKind }>;
 
 /**
- * Reads the text of a `container_config.json`. Besides `{"0":{"url","type"}}` two older forms are understood:
+ * Reads the text of a `container_config.json`. Besides `{"0":{"url","type","reset"}}` two older forms are understood:
  * `{"0":"http://host:port"}` and a list of urls or entries, numbered by their place. A missing type is `python`.
  *
  * @throws {Error} with every problem in its message.

@@ -140,6 +140,7 @@ describe("bad input ends with 2, a line for each problem, and no file written:",
         "MEM_RESERVATION: 1G is more than the 256M that a python executor may use",
       ],
     ],
+    ["reset", ["--reset", "r=kernel"], ['--reset: no executor is of type "r": types are python']],
     ["network", ["--network", "host"], ['--network: "host" is none of none, egress, shared']],
     ["runtime", ["--runtime", "a b"], ['--runtime: "a b" is not a runtime\'s name such as runsc']],
     [
@@ -282,6 +283,12 @@ describe("good input", () => {
       EXECUTION_TIMEOUT: "7200",
       MAX_EXECUTION_TIMEOUT: "7200",
     });
+  });
+
+  test("the map says how a type is reset where --reset does", async () => {
+    await generate("-t", "python:1,typescript:1", "--reset", "typescript=kernel");
+    const map = JSON.parse(await readFile(join(directory, "container_config.json"), "utf8"));
+    expect([map[0].reset, map[1].reset]).toEqual([undefined, "kernel"]);
   });
 
   test("the map is readable for the manager's user whatever the umask", async () => {

@@ -29,10 +29,10 @@ test("the same spec gives the same bytes", () => {
 test("the manager's map is read back by the manager's own reader", () => {
   const { containerConfig } = generateFleet(everything);
   expect(parseContainerConfig(JSON.stringify(containerConfig))).toEqual([
-    { number: 0, url: "http://executor-000:8432", type: "python" },
-    { number: 1, url: "http://executor-001:8432", type: "python" },
+    { number: 0, url: "http://executor-000:8432", type: "python", reset: "container" },
+    { number: 1, url: "http://executor-001:8432", type: "python", reset: "container" },
     { number: 2, url: "http://executor-002:8432", type: "typescript" },
-    { number: 3, url: "http://executor-003:8432", type: "r" },
+    { number: 3, url: "http://executor-003:8432", type: "r", reset: "kernel" },
   ]);
 });
 
@@ -48,6 +48,29 @@ test("without a shared network every executor has a socket volume of its own, an
       volumes: [{ type: "volume", source: `executor-${number}-run`, target: "/run/executor" }],
     });
   }
+});
+
+test("a type with a name that every object knows has no reset of its own", () => {
+  const types = [{ type: "constructor", count: 1, image: "c:1" }];
+  expect(generateFleet(specWith({ types })).containerConfig["0"]).not.toHaveProperty("reset");
+});
+
+test("what the manager keeps lies in a volume that outlives its container, its only place to write", () => {
+  const { services, volumes } = generateFleet(everything).compose;
+  expect(services["manager"]).toMatchObject({
+    read_only: true,
+    environment: { FLEET_DATA_DIR: "/data" },
+    volumes: [{ target: expect.any(String) }, { type: "volume", source: "manager-data", target: "/data" }],
+  });
+  expect(volumes).toHaveProperty("manager-data");
+});
+
+test("every executor may end itself to be cleared, images of the user's included", () => {
+  const { manager, ...executors } = generateFleet(everything).compose.services;
+  for (const service of Object.values(executors)) {
+    expect(service).toMatchObject({ restart: "unless-stopped", environment: { CONTAINER_RESTARTS: "1" } });
+  }
+  expect(manager?.["environment"]).not.toHaveProperty("CONTAINER_RESTARTS");
 });
 
 test("each image is built by one service, and none of ours is ever pulled", () => {

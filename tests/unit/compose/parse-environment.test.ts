@@ -24,6 +24,7 @@ describe("parseEnvironment", () => {
     ["A B=1", '"A B" is not a variable name'],
     ["PORT=1", "PORT is reserved: the generator sets it"],
     ["EXECUTOR_STOP_WITH_STDIN=1", "EXECUTOR_STOP_WITH_STDIN is reserved: the generator sets it"],
+    ["CONTAINER_RESTARTS=", "CONTAINER_RESTARTS is reserved: the generator sets it"],
     ["KERNEL_USER=0:0", "KERNEL_USER is reserved: the generator sets it"],
     ["FLEET_API_KEYS=k", "FLEET_API_KEYS is reserved: FLEET_ variables are the manager's"],
   ])("%j is refused", (text, problem) => {

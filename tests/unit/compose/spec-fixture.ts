@@ -6,6 +6,7 @@ export function specWith(changes: Partial<FleetSpec> = {}): FleetSpec {
   return {
     name: "work-demo",
     types: [{ type: "python", count: 2 }],
+    resets: {},
     network: "none",
     limits: { cpus: 0.25, pids: 256 },
     executionTimeout: 30,
@@ -25,6 +26,7 @@ export const everything: FleetSpec = specWith({
     { type: "typescript", count: 1 },
     { type: "r", count: 1, image: "registry.example.org/team/r-exec:1.2" },
   ],
+  resets: { python: "container", r: "kernel" },
   network: "shared",
   limits: { memoryBytes: 1024 * MIB, memoryReservationBytes: 128 * MIB, cpus: 1.5, pids: 128 },
   executionTimeout: 300,

@@ -18,6 +18,11 @@ describe("every form that was ever written is read", () => {
     ],
     ["a list of urls", '["http://a:1","http://b:1"]', [python(0, "http://a:1"), python(1, "http://b:1")]],
     ["a list of entries", '[{"url":"http://a:1","type":"python"}]', [python(0, "http://a:1")]],
+    [
+      "of today, with a reset",
+      '{"0":{"url":"http://a:1","reset":"container"}}',
+      [{ ...python(0, "http://a:1"), reset: "container" }],
+    ],
     ["a Unix socket", '{"3":"unix:/run/fleet/3.sock"}', [python(3, "unix:/run/fleet/3.sock")]],
     ["a slash at the end", '{"0":"http://a:1/"}', [python(0, "http://a:1/")]],
   ])("%s", (_, text, entries) => {
@@ -57,6 +62,7 @@ describe("what cannot be read is told, with its place", () => {
     ["an entry without a url", '{"1":{"type":"python"}}', ["url", "1"]],
     ["a type that is empty", '{"0":{"url":"http://a:1","type":""}}', ["type"]],
     ["a type that is no text", '{"0":{"url":"http://a:1","type":7}}', ["type"]],
+    ["a reset of another kind", '{"0":{"url":"http://a:1","reset":"none"}}', ["reset", '"container"']],
     ["an entry of another kind", '{"0":5}', ["0"]],
     ["one url twice", '["http://a:1","http://a:1"]', ["two executors have the url http://a:1"]],
   ])("%s", (_, text, parts) => {
