@@ -5,6 +5,7 @@ import type { CliContext } from "./cli-context.ts";
 import { CliError, EXIT_FAILURE, EXIT_USAGE } from "./cli-error.ts";
 import { downCommand } from "./down-command.ts";
 import { logsCommand } from "./logs-command.ts";
+import { monitorCommand } from "./monitor-command.ts";
 import { reporter } from "./reporter.ts";
 import { execCommand, runCommand } from "./run-command.ts";
 import { statusCommand } from "./status-command.ts";
@@ -26,6 +27,7 @@ export async function runFleetCommand(context: CliContext): Promise<void> {
     upCommand(context),
     downCommand(context),
     statusCommand(context),
+    monitorCommand(context),
     runCommand(context),
     execCommand(context),
     logsCommand(context),

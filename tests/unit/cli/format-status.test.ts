@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { formatStatus } from "#cli/status-command.ts";
+import { formatStatus } from "#cli/format-status.ts";
 import type { Status } from "#contract/manager-api.ts";
 
 const status: Status = {

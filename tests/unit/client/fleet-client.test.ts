@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { describe, expect, test } from "vitest";
 import { FleetClient } from "#client/fleet-client.ts";
 import type { ExecutionEvent } from "#contract/events.ts";
-import { clientOf, failureOf, json, serve } from "./fake-manager.ts";
+import { clientOf, failureOf, json, serve } from "#tests/support/fake-manager.ts";
 
 const started = { seq: 0, type: "started", kernel_id: "k" };
 const output = { seq: 1, type: "output", output: { type: "stream", name: "stdout", text: "é\n" } };

@@ -2,7 +2,7 @@ import { text } from "node:stream/consumers";
 import { describe, expect, test } from "vitest";
 import type { FleetClient } from "#client/fleet-client.ts";
 import type { Connection, Session } from "#contract/manager-api.ts";
-import { clientOf, failureOf, json, serve } from "./fake-manager.ts";
+import { clientOf, failureOf, json, serve } from "#tests/support/fake-manager.ts";
 
 const session: Session = {
   session_id: "ses_0",

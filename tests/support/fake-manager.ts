@@ -3,6 +3,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from "node:ht
 import { onTestFinished } from "vitest";
 import { FleetClient } from "#client/fleet-client.ts";
 import { FleetError } from "#client/fleet-error.ts";
+import type { Told } from "./manager-replies.ts";
 
 type Handler = (request: IncomingMessage, response: ServerResponse) => void;
 
@@ -17,6 +18,18 @@ export async function serve(handler: Handler): Promise<string> {
   const address = server.address();
   if (address === null || typeof address === "string") throw new Error("no TCP address");
   return `http://127.0.0.1:${address.port}`;
+}
+
+/** Serves what a manager tells of its fleet, as it is at the time of the request. */
+export async function serveTold(told: Told): Promise<string> {
+  return await serve((request, response) => {
+    const replies = new Map<string | undefined, unknown>([
+      ["/status", told.status],
+      ["/connection", told.connection],
+      ["/sessions", told.list],
+    ]);
+    json(response, 200, replies.get(request.url));
+  });
 }
 
 /** A client that is closed when the test ends. */
