@@ -1,19 +1,24 @@
 import { Hono, type Context } from "hono";
 import { bodyLimit } from "hono/body-limit";
 import type { Logger } from "pino";
+import type { z } from "zod";
 import { ServiceError, invalidRequest } from "#contract/errors.ts";
 import { streamFormatOf } from "#contract/events.ts";
 import { executeRequestSchema, type ExecuteRequest } from "#contract/execution.ts";
-import type {
-  InterruptReply,
-  Ready,
-  RestartReply,
-  RestartStatus,
-  VerboseHealth,
+import {
+  restartRequestSchema,
+  type ExitReply,
+  type Health,
+  type InterruptReply,
+  type Ready,
+  type RestartReply,
+  type RestartRequest,
+  type RestartStatus,
+  type VerboseHealth,
 } from "#contract/executor-api.ts";
 import type { Kernel } from "#executor/kernel/kernel.ts";
 import type { MemoryGroup } from "#executor/kernel/memory.ts";
-import { bearerAuth } from "./bearer-auth.ts";
+import { bearerCheck } from "./bearer-auth.ts";
 import type { ExecutionQueue } from "./execution-queue.ts";
 
 export interface AppContext {
@@ -22,6 +27,10 @@ export interface AppContext {
   memory: MemoryGroup;
   bootId: string;
   token: string | undefined;
+  /** Somebody called who knows the token. */
+  callerSeen: () => void;
+  /** Ends the process; undefined where nothing would start it again. */
+  exit: (() => void) | undefined;
   maxBodyBytes: number;
   log: Logger;
 }
@@ -31,23 +40,26 @@ const OPEN_PATHS = new Set(["/health", "/ready"]);
 
 /** The executor's HTTP API. No route but `/execute` waits for the kernel. */
 export function createApp(context: AppContext): Hono {
-  const { kernel, executions, memory, bootId, token, maxBodyBytes, log } = context;
+  const { kernel, executions, memory, bootId, token, callerSeen, exit, maxBodyBytes, log } = context;
   const app = new Hono();
 
-  if (token !== undefined) {
-    const authenticate = bearerAuth(token);
-    app.use(async (c, next) => {
-      const open = OPEN_PATHS.has(c.req.path) && c.req.query("verbose") === undefined;
-      return open ? await next() : await authenticate(c, next);
-    });
-  }
+  const knowsToken = token === undefined ? () => true : bearerCheck(token);
+  app.use(async (c, next) => {
+    const open = OPEN_PATHS.has(c.req.path) && c.req.query("verbose") === undefined;
+    if (knowsToken(c.req.header("authorization"))) callerSeen();
+    else if (!open) throw new ServiceError("unauthorized", "The executor's token is missing or wrong");
+    await next();
+  });
 
   app.get("/health", (c) => {
-    if (c.req.query("verbose") === undefined) return c.json({ status: "ok", boot_id: bootId });
+    const resets: Health["resets"] = exit === undefined ? ["kernel"] : ["kernel", "container"];
+    if (c.req.query("verbose") === undefined)
+      return c.json<Health>({ status: "ok", boot_id: bootId, resets });
     const { id, name, state, reason, restarts } = kernel;
     const health: VerboseHealth = {
       status: "ok",
       boot_id: bootId,
+      resets,
       kernel: { id, name, state, ...(reason === undefined ? {} : { reason }) },
       memory: memory.read(),
       executions: executions.count,
@@ -66,14 +78,30 @@ export function createApp(context: AppContext): Hono {
 
   app.get("/restart-status", (c) => c.json<RestartStatus>({ restarting: kernel.restarting }));
 
-  app.post("/restart", (c) => c.json<RestartReply>({ status: kernel.restart() }));
-
-  app.post("/interrupt", (c) => c.json<InterruptReply>({ status: executions.interrupt() }));
-
   const tooLarge = () => {
     throw new ServiceError("body_too_large", `The body is larger than ${maxBodyBytes} bytes`);
   };
-  app.post("/execute", bodyLimit({ maxSize: maxBodyBytes, onError: tooLarge }), async (c) => {
+  const limitBody = bodyLimit({ maxSize: maxBodyBytes, onError: tooLarge });
+
+  app.post("/restart", limitBody, async (c) => {
+    const { env } = await readRestartRequest(c);
+    const status = kernel.restart(env);
+    if (env === undefined) return c.json<RestartReply>({ status });
+    // Only a kernel that has ended for good is not restarted, and does not get the variables.
+    if (status === "already_restarting") throw new ServiceError("shutting_down", "The executor stops");
+    return c.json<RestartReply>({ status, env: Object.keys(env).toSorted() });
+  });
+
+  if (exit !== undefined) {
+    app.post("/exit", (c) => {
+      exit();
+      return c.json<ExitReply>({ status: "exiting" });
+    });
+  }
+
+  app.post("/interrupt", (c) => c.json<InterruptReply>({ status: executions.interrupt() }));
+
+  app.post("/execute", limitBody, async (c) => {
     const request = await readExecuteRequest(c);
     const format = streamFormatOf(c.req.header("accept"));
     const clientGone = c.req.raw.signal;
@@ -110,13 +138,23 @@ async function readExecuteRequest(c: Context): Promise<ExecuteRequest> {
   if (type !== "application/json" && !type.endsWith("+json")) {
     throw new ServiceError("unsupported_media_type", `Cannot read a body of type ${type || "(none)"}`);
   }
+  return parseBody(executeRequestSchema, await c.req.text());
+}
+
+/** The body may be left out; nothing but JSON can be meant by one, whatever its type is called. */
+async function readRestartRequest(c: Context): Promise<RestartRequest> {
+  const text = await c.req.text();
+  return text === "" ? {} : parseBody(restartRequestSchema, text);
+}
+
+function parseBody<T>(schema: z.ZodType<T>, text: string): T {
   let body: unknown;
   try {
-    body = await c.req.json();
+    body = JSON.parse(text);
   } catch (error) {
     throw new ServiceError("malformed_json", "The body is not JSON", { cause: error });
   }
-  const parsed = executeRequestSchema.safeParse(body);
+  const parsed = schema.safeParse(body);
   if (!parsed.success) throw invalidRequest(parsed.error, "body");
   return parsed.data;
 }

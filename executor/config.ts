@@ -4,11 +4,10 @@ import { EXECUTOR_PORT } from "#contract/executor-api.ts";
 const KIB = 1024;
 const MIB = 1024 * KIB;
 
+const MAX_SECONDS = 86_400 * 7;
+
 /** A number of seconds, e.g. `3` or `0.5`. */
-const seconds = z.coerce
-  .number()
-  .positive()
-  .max(86_400 * 7);
+const seconds = z.coerce.number().positive().max(MAX_SECONDS);
 const bytes = z.coerce.number().int().min(KIB);
 const nonEmpty = z.string().min(1);
 
@@ -27,6 +26,8 @@ const environmentSchema = z
     EXECUTOR_SOCKET: nonEmpty.optional(),
     EXECUTOR_TOKEN: nonEmpty.optional(),
     EXECUTOR_STOP_WITH_STDIN: z.literal("1").optional(),
+    EXECUTOR_ORPHAN_GRACE: z.coerce.number().min(0).max(MAX_SECONDS).default(0),
+    CONTAINER_RESTARTS: z.literal("1").optional(),
     WORKSPACE_FOLDER: nonEmpty.default("/code"),
     SUBMISSION_DIR: nonEmpty.optional(),
     WORKING_DIR: nonEmpty.optional(),
@@ -59,6 +60,10 @@ export interface ExecutorConfig {
   token: string | undefined;
   /** Whether the end of standard input, which whoever started this process holds open, ends this process, too. */
   stopWithStdin: boolean;
+  /** How long after that end this process waits for another caller who knows the token. */
+  orphanGraceMs: number;
+  /** Whether this process is its container's, which starts again when the process ends. */
+  containerRestarts: boolean;
   workspaceFolder: string;
   defaultTimeoutMs: number;
   maxTimeoutMs: number;
@@ -99,6 +104,8 @@ export function readConfig(environment: Record<string, string | undefined>): Exe
     listenAlso: env.EXECUTOR_SOCKET !== undefined && env.PORT !== undefined ? tcp : undefined,
     token: env.EXECUTOR_TOKEN,
     stopWithStdin: env.EXECUTOR_STOP_WITH_STDIN !== undefined,
+    orphanGraceMs: env.EXECUTOR_ORPHAN_GRACE * 1000,
+    containerRestarts: env.CONTAINER_RESTARTS !== undefined,
     workspaceFolder: env.WORKSPACE_FOLDER,
     defaultTimeoutMs: env.EXECUTION_TIMEOUT * 1000,
     maxTimeoutMs: env.MAX_EXECUTION_TIMEOUT * 1000,
@@ -119,6 +126,8 @@ const SERVER_ONLY = new Set([
   "EXECUTOR_TOKEN",
   "EXECUTOR_SOCKET",
   "EXECUTOR_STOP_WITH_STDIN",
+  "EXECUTOR_ORPHAN_GRACE",
+  "CONTAINER_RESTARTS",
   "NODE_OPTIONS",
 ]);
 

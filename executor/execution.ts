@@ -10,6 +10,7 @@ import {
   clientLeft,
   interruptedEarly,
   kernelMissing,
+  neverBegun,
   overtaken,
   verdictOn,
   type Finish,
@@ -75,6 +76,7 @@ export class Execution {
       live = await kernel.whenReady({ signal: AbortSignal.any([this.#signal, this.#giveUp.signal]) });
     } catch (error) {
       if (this.#signal.aborted) return this.#endUnbegun(clientLeft());
+      if (kernel.closed) return this.#endUnbegun(neverBegun());
       return this.#endUnbegun(this.#stopCause === "interrupt" ? interruptedEarly() : kernelMissing(error));
     }
     if (kernel.tenancy !== this.#tenancy) return this.#endUnbegun(overtaken());

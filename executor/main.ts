@@ -24,11 +24,15 @@ const KEEP_ALIVE_TIMEOUT_MS = 75_000;
 const STOP_BUDGET_MS = 5000;
 /** How long clients may take for the replies of the executions that the stop ended. */
 const REPLY_BUDGET_MS = 1000;
+/** The same for an end that makes room for the next tenant: nobody is left whose replies are worth more time. */
+const EXIT_BUDGET_MS = 1000;
 
 async function main(): Promise<void> {
   // oxlint-disable-next-line node/no-process-env -- the one place where this process reads its environment
   const config = readConfig(process.env);
-  const log = pino({ level: config.logLevel, base: { name: "executor" } }, destination(2));
+  // Who reads the log may be gone, or have no room for it: that is no reason to end.
+  const logStream = destination(2).on("error", () => {});
+  const log = pino({ level: config.logLevel, base: { name: "executor" } }, logStream);
   routeConsole(log);
   process.on("unhandledRejection", (error) => log.error({ err: error }, "a task failed unnoticed"));
   if (config.kernelUser !== undefined && config.kernelUser.uid === process.getuid?.()) {
@@ -46,7 +50,17 @@ async function main(): Promise<void> {
   kernel.start();
   const executions = new ExecutionQueue({ kernel, memory, limits: config, log });
   const bootId = randomUUID();
-  const app = createApp({ ...config, kernel, executions, memory, bootId, log });
+  let orphaned: NodeJS.Timeout | undefined;
+  const app = createApp({
+    ...config,
+    kernel,
+    executions,
+    memory,
+    bootId,
+    callerSeen: () => orphaned?.refresh(),
+    exit: config.containerRestarts ? () => stop("a call of /exit", EXIT_BUDGET_MS) : undefined,
+    log,
+  });
   const server = createAdaptorServer({ fetch: app.fetch });
   if ("keepAliveTimeout" in server) server.keepAliveTimeout = KEEP_ALIVE_TIMEOUT_MS;
   const besides = createTcpServer({ noDelay: true, allowHalfOpen: true }, (connection) =>
@@ -68,11 +82,11 @@ async function main(): Promise<void> {
     if ("path" in config.listen) await rm(config.listen.path, { force: true });
   };
   let stopping = false;
-  const stop = (cause: string) => {
+  const stop = (cause: string, budgetMs: number) => {
     if (stopping) return;
     stopping = true;
     log.info({ cause }, "executor stops");
-    setTimeout(() => exit(1), STOP_BUDGET_MS).unref();
+    setTimeout(() => exit(1), budgetMs).unref();
     void close().then(
       () => exit(0),
       (error: unknown) => {
@@ -81,8 +95,14 @@ async function main(): Promise<void> {
       },
     );
   };
-  process.on("SIGTERM", stop).on("SIGINT", stop);
-  if (config.stopWithStdin) process.stdin.resume().once("close", () => stop("end of standard input"));
+  const stopBySignal = (signal: NodeJS.Signals) => stop(signal, STOP_BUDGET_MS);
+  process.on("SIGTERM", stopBySignal).on("SIGINT", stopBySignal);
+  if (config.stopWithStdin) {
+    process.stdin.resume().once("close", () => {
+      log.info({ grace_ms: config.orphanGraceMs }, "standard input has ended");
+      orphaned = setTimeout(() => stop("end of standard input", STOP_BUDGET_MS), config.orphanGraceMs);
+    });
+  }
 
   try {
     await listen(server, config.listen);

@@ -55,6 +55,14 @@ export function kernelMissing(cause: unknown): Verdict {
   return { outcome: "kernel_died", error: systemError("KernelError", value) };
 }
 
+/** The verdict on a run that waited for a kernel when the executor was stopped. */
+export function neverBegun(): Verdict {
+  return {
+    outcome: "executor_lost",
+    error: systemError("ExecutorLost", "The executor was stopped before this code ran"),
+  };
+}
+
 /** The verdict on a run whose client went away before it began. */
 export function clientLeft(): Verdict {
   return { outcome: "interrupted" };

@@ -1,14 +1,16 @@
 import { randomUUID } from "node:crypto";
+import type { SessionEnv } from "#contract/executor-api.ts";
 import { CodeLoader } from "./code-loader.ts";
 import { LiveKernel, StartError, type LiveKernelOptions } from "./live-kernel.ts";
 
-export interface KernelBootOptions extends Omit<LiveKernelOptions, "id" | "workingDir"> {
+export interface KernelBootOptions extends Omit<LiveKernelOptions, "id" | "workingDir" | "sessionEnv"> {
   workspaceFolder: string;
   codeLoadingTimeoutMs: number;
 }
 
 export interface BootSteps {
   workingDir: string;
+  sessionEnv: SessionEnv;
   signal: AbortSignal;
   /** A process with this id is being started. */
   starting: (id: string) => void;
@@ -62,7 +64,7 @@ export class KernelBoot {
     }
   }
 
-  async #start({ workingDir, signal, starting }: BootSteps): Promise<LiveKernel> {
+  async #start({ workingDir, sessionEnv, signal, starting }: BootSteps): Promise<LiveKernel> {
     const timeout = AbortSignal.timeout(START_TIMEOUT_MS);
     for (let attempt = 1; ; attempt += 1) {
       signal.throwIfAborted();
@@ -70,7 +72,7 @@ export class KernelBoot {
       starting(id);
       try {
         return await LiveKernel.start(
-          { ...this.#options, id, workingDir },
+          { ...this.#options, id, workingDir, sessionEnv },
           { signal: AbortSignal.any([signal, timeout]) },
         );
       } catch (error) {

@@ -3,7 +3,8 @@ kernels share the memory of their libraries.
 
 Commands are JSON lines on standard input, reports are JSON lines on descriptor 3:
 
-    {"start": {"id", "connection_file", "working_dir", "max_text_length", "user": {"uid", "gid"} or null}}
+    {"start": {"id", "connection_file", "environment_file", "working_dir", "max_text_length",
+               "user": {"uid", "gid"} or null}}
         -> {"started": {"id", "pid"}} and, when the kernel has ended, {"exited": {"id", "code", "signal"}};
         or {"refused": {"id", "error"}}
 
@@ -197,6 +198,16 @@ def become(user):
     process_control(PR_SET_DUMPABLE, 1)
 
 
+def take_environment(path):
+    """Takes over the variables of a session. Their file goes: nobody else may find it."""
+    with open(path, "rb") as file:
+        variables = json.load(file)
+    os.unlink(path)
+    os.environb.update((name.encode(), value.encode(errors="replace")) for name, value in variables.items())
+    # Of all that Python has looked at by now, the time zone can still be changed.
+    time.tzset()
+
+
 def leave_host(command, host):
     """Makes the forked child look like a process that was started for one kernel."""
     os.setsid()
@@ -217,6 +228,7 @@ def leave_host(command, host):
     process_control(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != host:
         os._exit(1)
+    take_environment(command["environment_file"])
     os.chdir(command["working_dir"])
 
 

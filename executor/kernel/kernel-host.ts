@@ -1,5 +1,7 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
+import { writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import type { Logger } from "pino";
@@ -72,7 +74,10 @@ export class KernelHost implements KernelLauncher {
     this.#process ??= this.#spawn();
   }
 
-  start({ id, connectionFile, workingDir }: StartOptions): Promise<KernelProcess> {
+  async start({ id, connectionFile, workingDir, sessionEnv }: StartOptions): Promise<KernelProcess> {
+    const environmentFile = join(dirname(connectionFile), "environment.json");
+    // Not over the host's standard input: its memory is copied into every kernel, the next tenant's, too.
+    await writeFile(environmentFile, JSON.stringify(sessionEnv), { mode: 0o640 });
     const host = (this.#process ??= this.#spawn());
     const kernel: HostedKernel = {
       started: Promise.withResolvers(),
@@ -83,13 +88,14 @@ export class KernelHost implements KernelLauncher {
     const start = {
       id,
       connection_file: connectionFile,
+      environment_file: environmentFile,
       working_dir: workingDir,
       max_text_length: this.#options.maxTextLength,
       user: this.#options.user ?? null,
     };
     host.stdin?.write(`${JSON.stringify({ start })}\n`);
     const timer = setTimeout(() => host.kill("SIGKILL"), FORK_BUDGET_MS);
-    return kernel.started.promise.finally(() => clearTimeout(timer));
+    return await kernel.started.promise.finally(() => clearTimeout(timer));
   }
 
   async close(): Promise<void> {

@@ -1,3 +1,5 @@
+import type { SessionEnv } from "#contract/executor-api.ts";
+
 /** How the process of a kernel ended: with an exit code, or by a signal. */
 export interface KernelExit {
   code: number | null;
@@ -16,6 +18,8 @@ export interface StartOptions {
   id: string;
   connectionFile: string;
   workingDir: string;
+  /** Variables on top of the launcher's environment. */
+  sessionEnv: SessionEnv;
 }
 
 /** Starts the processes of one kind of kernel. */

@@ -2,7 +2,7 @@ import type { KernelState } from "#contract/executor-api.ts";
 
 /** Which state may follow which. */
 const TRANSITIONS: Record<KernelState, readonly KernelState[]> = {
-  starting: ["loading", "dead"],
+  starting: ["loading", "restarting", "dead"],
   loading: ["idle", "restarting", "dead"],
   idle: ["busy", "restarting", "dead"],
   busy: ["idle", "restarting", "dead"],

@@ -1,5 +1,5 @@
 import type { Logger } from "pino";
-import type { CodeInfo, KernelState } from "#contract/executor-api.ts";
+import type { CodeInfo, KernelState, SessionEnv } from "#contract/executor-api.ts";
 import { KernelBoot, type KernelBootOptions } from "./kernel-boot.ts";
 import { describeExit } from "./kernel-process.ts";
 import { KernelLifecycle } from "./kernel-state.ts";
@@ -44,6 +44,8 @@ export class Kernel {
   #restarts = 0;
   #tenancy = 0;
   #closed = false;
+  /** What kernels have on top of the executor's environment. */
+  #sessionEnv: SessionEnv = {};
 
   constructor(options: KernelOptions) {
     this.#options = options;
@@ -83,6 +85,11 @@ export class Kernel {
   /** How often a clean kernel was asked for: what was accepted for the kernel before it must not run any more. */
   get tenancy(): number {
     return this.#tenancy;
+  }
+
+  /** Whether the executor stops: there will be no kernel any more. */
+  get closed(): boolean {
+    return this.#closed;
   }
 
   get codeInfo(): CodeInfo {
@@ -133,11 +140,14 @@ export class Kernel {
     if (this.#live === live) this.#lifecycle.change("idle");
   }
 
-  /** Starts a clean kernel on request. */
-  restart(): "restarting" | "already_restarting" {
-    if (this.#closed || (this.#start !== undefined && this.#start.cause !== "recovery")) {
-      return "already_restarting";
-    }
+  /**
+   * Starts a clean kernel on request. With `sessionEnv`, it and those after it have these variables, until a restart
+   * names others: no start that goes on already is good enough then.
+   */
+  restart(sessionEnv?: SessionEnv): "restarting" | "already_restarting" {
+    const underWay = this.#start !== undefined && this.#start.cause !== "recovery";
+    if (this.#closed || (underWay && sessionEnv === undefined)) return "already_restarting";
+    if (sessionEnv !== undefined) this.#sessionEnv = sessionEnv;
     this.#stateLost = false;
     this.#tenancy += 1;
     this.#begin("restart");
@@ -194,6 +204,7 @@ export class Kernel {
     const begun = performance.now();
     const live = await this.#boot.run({
       workingDir: await this.#workingDir.prepare({ fresh: cause !== "recovery" }),
+      sessionEnv: this.#sessionEnv,
       signal,
       starting: (id) => (this.#id = id),
       loading: () => this.#lifecycle.change("loading"),

@@ -5,6 +5,7 @@ import type { KernelMessage } from "@jupyterlab/services";
 import { KernelConnection } from "@jupyterlab/services/lib/kernel/default.js";
 import { createMessage } from "@jupyterlab/services/lib/kernel/messages.js";
 import type { Logger } from "pino";
+import type { SessionEnv } from "#contract/executor-api.ts";
 import { writeConnectionFile } from "./connection-file.ts";
 import {
   describeExit,
@@ -34,6 +35,7 @@ export interface LiveKernelOptions {
   /** Folder that the kernel's own folder is made in. */
   runtimeDir: string;
   workingDir: string;
+  sessionEnv: SessionEnv;
   maxOutputBytes: number;
   memory: MemoryGroup;
   log: Logger;
@@ -101,15 +103,15 @@ export class LiveKernel {
    * @throws {Error} that says why the kernel did not start, or the reason of `signal`.
    */
   static async start(options: LiveKernelOptions, { signal }: { signal: AbortSignal }): Promise<LiveKernel> {
-    const { id, name, launcher, log } = options;
+    const { id, name, launcher, workingDir, sessionEnv, log } = options;
     const dir = folderOf(options);
     await mkdir(dir, { mode: 0o770 });
-    let started: KernelProcess | undefined;
+    let starting: Promise<KernelProcess> | undefined;
     let transport: ZmqTransport | undefined;
     try {
       const { info, file } = await writeConnectionFile(dir, launcher.transport, name);
-      const starting = launcher.start({ id, connectionFile: file, workingDir: options.workingDir });
-      started = await untilAborted(starting, signal);
+      starting = launcher.start({ id, connectionFile: file, workingDir, sessionEnv });
+      const started = await untilAborted(starting, signal);
       const maxMessageBytes = Math.max(MIN_MESSAGE_BYTES, MESSAGE_PER_OUTPUT * options.maxOutputBytes);
       transport = new ZmqTransport(info, { maxMessageBytes, log });
       const early = new AbortController();
@@ -130,7 +132,11 @@ export class LiveKernel {
       return kernel;
     } catch (error) {
       transport?.close();
-      if (started) signalGroup(started.pid, "SIGKILL");
+      // Also one whose process comes only after this was given up.
+      void starting?.then(
+        ({ pid }) => signalGroup(pid, "SIGKILL"),
+        () => {},
+      );
       await rm(dir, { recursive: true, force: true });
       throw error;
     }
@@ -146,6 +152,8 @@ export class LiveKernel {
     content: { code: string; silent: boolean; store_history: boolean },
     onMessage: (message: KernelMessage.IIOPubMessage) => void,
   ): Promise<ExecuteReply> {
+    // The client would keep the request for a connection that never comes.
+    if (this.#connection.isDisposed) throw new Error("The kernel has ended");
     this.#oomKills = this.#options.memory.oomKills();
     const request = { ...content, allow_stdin: false, stop_on_error: false };
     const future = this.#connection.requestExecute(request, false);

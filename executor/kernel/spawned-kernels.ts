@@ -37,13 +37,13 @@ export class SpawnedKernels implements KernelLauncher {
     this.interruptMode = options.spec.interrupt_mode;
   }
 
-  async start({ connectionFile, workingDir }: StartOptions): Promise<KernelProcess> {
+  async start({ connectionFile, workingDir, sessionEnv }: StartOptions): Promise<KernelProcess> {
     const { spec, python, env, user } = this.#options;
     const command = commandOf(spec, connectionFile, python);
     const niceCommand = user === undefined ? command : [...LOWEST_PRIORITY, ...command];
     const child = spawn("/bin/sh", ["-c", WRAPPER, "sh", ...niceCommand], {
       cwd: workingDir,
-      env: environmentOf(spec, env),
+      env: { ...environmentOf(spec, { ...env, ...sessionEnv }), ...sessionEnv },
       // A session of its own: its leader is the kernel, so that a signal to the group reaches what it forks.
       detached: true,
       stdio: ["pipe", 2, 2],

@@ -127,6 +127,16 @@ describe("a stock kernel for Python", () => {
     expect(await executor.printed("import os; print(os.environ['COLOUR'])")).toBe("light-blue\n");
   });
 
+  test("has the variables of a restart on top of its kernelspec's, and none of them after the next", async () => {
+    const read = "import os, subprocess; print(subprocess.getoutput('echo $SHADE $COLOUR $NOTE'))";
+    await executor.restart({ SHADE: "dark", NOTE: "a b" });
+    expect(await executor.printed(read)).toBe("dark dark-blue a b\n");
+    await executor.restart({ COLOUR: "red" });
+    expect(await executor.printed(read)).toBe("light red\n");
+    await executor.restart({});
+    expect(await executor.printed(read)).toBe("light light-blue\n");
+  });
+
   test("is interrupted and keeps its variables", async () => {
     await executor.execute("kept = 1");
     expect(await executor.execute("import time; time.sleep(60)", { timeout: 1 })).toMatchObject({

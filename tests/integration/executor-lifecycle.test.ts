@@ -30,7 +30,7 @@ describe("while a cell runs", () => {
     await executor.execute("kept = 7");
     const running = executor.execute("import time; time.sleep(60)");
     await executor.untilState("busy");
-    expect(await executor.getJson("/health")).toEqual({ status: "ok", boot_id: expect.any(String) });
+    expect(await executor.getJson("/health")).toMatchObject({ status: "ok", boot_id: expect.any(String) });
     expect(await executor.getJson("/ready")).toEqual({ ready: true });
     expect(await executor.getJson("/restart-status")).toEqual({ restarting: false });
     expect(await executor.getJson("/code-info")).toMatchObject({ executed_files: [] });
@@ -213,11 +213,14 @@ describe("the working directory", () => {
 });
 
 describe("a stop", () => {
-  test("ends the running cell with an outcome, ends all processes and leaves no file", async () => {
+  test("ends what runs and what waits with an outcome, ends all processes and leaves no file", async () => {
     const child = Number(await executor.printed(await fault("forks")));
     const running = executor.execute("import time; time.sleep(60)");
     await executor.untilState("busy");
+    const waiting = executor.execute("1");
+    await untilWaiting(1);
     const stopped = executor.stop();
+    expect(await waiting).toMatchObject({ outcome: "executor_lost" });
     expect(await running).toMatchObject({ outcome: "executor_lost" });
     expect(await stopped).toEqual({ exitCode: 0, left: [] });
     expect(alive(child)).toBe(false);

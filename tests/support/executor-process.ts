@@ -6,7 +6,12 @@ import { join } from "node:path";
 import { Agent, fetch, type RequestInit, type Response } from "undici";
 import { decodeNdjson, NDJSON, type ExecutionEvent } from "#contract/events.ts";
 import { executeReplySchema, type ExecuteReply } from "#contract/execution.ts";
-import { readySchema, verboseHealthSchema, type VerboseHealth } from "#contract/executor-api.ts";
+import {
+  readySchema,
+  verboseHealthSchema,
+  type SessionEnv,
+  type VerboseHealth,
+} from "#contract/executor-api.ts";
 import { until } from "./until.ts";
 
 const PROJECT_DIR = join(import.meta.dirname, "..", "..");
@@ -53,7 +58,7 @@ export class ExecutorProcess {
         EXECUTION_TIMEOUT: "30",
         ...env,
       },
-      stdio: ["ignore", "ignore", "pipe"],
+      stdio: ["pipe", "ignore", "pipe"],
     });
     this.#child.stderr?.setEncoding("utf8").on("data", (text: string) => (this.log += text));
   }
@@ -89,6 +94,18 @@ export class ExecutorProcess {
 
   async postJson(path: string): Promise<unknown> {
     return await (await this.request(path, { method: "POST" })).json();
+  }
+
+  /** Restarts the kernel, with these variables. */
+  async restart(env: SessionEnv): Promise<unknown> {
+    const body = JSON.stringify({ env });
+    return await (await this.request("/restart", { method: "POST", body })).json();
+  }
+
+  /** Lets go of its standard streams, as the end of whoever started it does. */
+  abandon(): void {
+    this.#child.stdin?.destroy();
+    this.#child.stderr?.destroy();
   }
 
   async health(): Promise<VerboseHealth> {
