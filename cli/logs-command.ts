@@ -6,7 +6,7 @@ import { Problems } from "#compose/parsed.ts";
 import { errorText } from "#contract/errors.ts";
 import { Engine } from "#manager/fleet/docker/engine.ts";
 import { containerName } from "#manager/fleet/docker/executor-container.ts";
-import { executorLogFile } from "#manager/fleet/process-backend.ts";
+import { executorLogFile } from "#manager/fleet/process/wanted-executor.ts";
 import type { CliContext } from "./cli-context.ts";
 import { CliError, usageError } from "./cli-error.ts";
 import { DataDir } from "./data-dir.ts";

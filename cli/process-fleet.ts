@@ -2,7 +2,7 @@ import { join } from "node:path";
 import type { Logger } from "pino";
 import { plannedExecutors } from "#compose/fleet-spec.ts";
 import type { Backend } from "#manager/fleet/backend.ts";
-import { ProcessBackend } from "#manager/fleet/process-backend.ts";
+import { ProcessBackend } from "#manager/fleet/process/process-backend.ts";
 import { CliError } from "./cli-error.ts";
 import type { Environment } from "./cli-context.ts";
 import { makeDenoKernel } from "./deno-kernel.ts";
@@ -35,7 +35,9 @@ export async function makeProcessBackend(plan: FleetPlan, log: Logger): Promise<
       WORKSPACE_FOLDER: spec.codeDirectory ?? join(dataDir.path, "no-code"),
     },
     envOfType,
+    resets: spec.resets,
     logDir: dataDir.logDir,
+    stateDir: join(dataDir.path, "executors"),
     ...(submissionDirectories === undefined ? {} : { submissionDirectories }),
   };
   return new ProcessBackend(settings, log);
