@@ -53,7 +53,9 @@ describe.each([
     await first.start();
     const owned = await handOver(first, fleet);
     const { pid: killed, ...place } = await recordOf(fleet);
+    expect(await owned.backend.explainLoss(ZERO, signal)).toBeUndefined();
     process.kill(killed, "SIGKILL");
+    expect(await owned.backend.explainLoss(ZERO, signal)).toEqual({ reason });
     await expect.poll(() => owned.losses).toEqual([`0: ${reason}`]);
     const next = await until("another process is recorded", async () => {
       const record = await recordOf(fleet);

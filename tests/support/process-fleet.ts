@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { pino } from "pino";
-import type { Backend, ExecutorEndpoint } from "#manager/fleet/backend.ts";
+import type { ExecutorEndpoint } from "#manager/fleet/backend.ts";
 import { executeReplySchema } from "#contract/execution.ts";
 import { executorNumberSchema, type ExecutorNumber } from "#contract/ids.ts";
 import { parseJson } from "#contract/json.ts";
@@ -74,7 +74,7 @@ export class ProcessFleet implements AsyncDisposable {
 
 /** A backend and what it told. */
 export class OwnedBackend implements AsyncDisposable {
-  readonly backend: Backend & Required<Pick<Backend, "restart">>;
+  readonly backend: ProcessBackend;
   readonly endpoints = new Map<ExecutorNumber, ExecutorEndpoint>();
   readonly losses: string[] = [];
   readonly waits: string[] = [];

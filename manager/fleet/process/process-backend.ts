@@ -1,7 +1,7 @@
 import { mkdir } from "node:fs/promises";
 import type { Logger } from "pino";
 import type { ExecutorNumber } from "#contract/ids.ts";
-import type { Backend, BackendEvents, ExecutorPlan } from "#manager/fleet/backend.ts";
+import type { Backend, BackendEvents, ExecutorPlan, Loss } from "#manager/fleet/backend.ts";
 import { endRecorded } from "./end-leftovers.ts";
 import { ExecutorRecords } from "./executor-records.ts";
 import { formatPlan, planExecutors, type Step } from "./plan.ts";
@@ -66,6 +66,10 @@ export class ProcessBackend implements Backend {
     const executor = this.#executors.get(number);
     if (!executor) throw new Error(`executor ${number} has not been started yet`);
     await executor.restart(signal);
+  }
+
+  async explainLoss(number: ExecutorNumber, signal: AbortSignal): Promise<Loss | undefined> {
+    return await this.#executors.get(number)?.explainLoss(signal);
   }
 
   /** @throws {AggregateError} of all that does not end, after everything else has */

@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
 import type { Logger } from "pino";
 import { errorText } from "#contract/errors.ts";
-import type { BackendEvents } from "#manager/fleet/backend.ts";
+import type { BackendEvents, Loss } from "#manager/fleet/backend.ts";
 import { endProcess, killProcess } from "./end-process.ts";
 import {
   startExecutor,
@@ -18,6 +18,8 @@ const MIN_RESTART_DELAY_MS = 200;
 const MAX_RESTART_DELAY_MS = 10_000;
 /** An executor that lived this long is started again without further delay. */
 const STABLE_AFTER_MS = 30_000;
+/** Connections break a moment before a process counts as ended; one that others started is looked at now and then. */
+const EXPLAIN_BUDGET_MS = 1_000;
 
 /** One executor in one place, started again whenever it ends, slower and slower if it does not stay alive. */
 export class SupervisedExecutor {
@@ -70,6 +72,16 @@ export class SupervisedExecutor {
       this.#settleRestart(error);
     }
     await orAborted(started.promise, AbortSignal.any([signal, this.#stop.signal]));
+  }
+
+  /** How the process ended, if it is ending just now. What ended before has been told. */
+  async explainLoss(signal: AbortSignal): Promise<Loss | undefined> {
+    if (!this.#process) return undefined;
+    const bounded = AbortSignal.any([signal, AbortSignal.timeout(EXPLAIN_BUDGET_MS)]);
+    return await orAborted(this.#process.ended, bounded).then(
+      (reason) => ({ reason }),
+      () => undefined,
+    );
   }
 
   /**
