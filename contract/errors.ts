@@ -44,12 +44,35 @@ export const ERRORS = {
     retryable: false,
     hint: "GET /status tells how many executors there are.",
   },
-  not_allocated: { status: 400, retryable: false },
-  unknown_session: { status: 404, retryable: false, hint: "POST /allocate opens a session." },
+  not_allocated: {
+    status: 400,
+    retryable: false,
+    hint: "POST /allocate opens a session; GET /sessions lists them.",
+  },
+  unknown_session: {
+    status: 404,
+    retryable: false,
+    hint: "POST /allocate opens a session, PUT /session/{name} one with a name; GET /sessions lists them.",
+  },
   session_ended: {
     status: 410,
     retryable: false,
     hint: "A session id is never used again: open a new session.",
+  },
+  session_conflict: {
+    status: 409,
+    retryable: false,
+    hint: "GET /session/{name} tells its spec; end it first, or take another name.",
+  },
+  env_unsupported: {
+    status: 400,
+    retryable: false,
+    hint: "Leave env out, or use an executor type that takes one.",
+  },
+  storage_failed: {
+    status: 503,
+    retryable: true,
+    hint: "See whether the disk of the manager's data directory is full; the manager's log says more.",
   },
   no_executor_free: {
     status: 503,

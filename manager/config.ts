@@ -1,7 +1,15 @@
 import { z } from "zod";
+import { namespaceSchema } from "#contract/ids.ts";
 import { isLoopback } from "#contract/loopback.ts";
 import { MANAGER_PORT } from "#contract/manager-api.ts";
+import { ConfigError } from "./config-error.ts";
+import type { FleetConfig } from "./fleet-config.ts";
 import type { ManagerSettings } from "./start-manager.ts";
+
+/** How long an execution, or a session that is opened for it, waits for its executor. */
+const START_WAIT_MS = 60_000;
+/** With it the tries of a look-up fill its time. */
+const FIRST_BACK_OFF_MS = 3;
 
 const positiveInt = z.coerce.number().int().positive();
 const seconds = z.coerce
@@ -19,6 +27,15 @@ export const managerEnvSchema = z.object({
   FLEET_API_KEYS: names.refine((keys) => keys.length > 0, "it holds no key").default([]),
   FLEET_API_KEYS_FILE: z.string().min(1).optional(),
   FLEET_ALLOWED_HOSTS: names.default([]),
+  /** Folder for what has to outlive the manager. */
+  FLEET_DATA_DIR: z.string().min(1).optional(),
+  /** The fleet's config: `bootstrap:`. */
+  FLEET_CONFIG_FILE: z.string().min(1).optional(),
+  FLEET_NAMESPACE: namespaceSchema.default("default"),
+  AUTO_CREATE: z.enum(["0", "1"]).default("0"),
+  FLEET_LOOKUP_TRIES: positiveInt.max(1000).default(12),
+  /** Seconds that all tries take at most. */
+  FLEET_LOOKUP_TIMEOUT: z.coerce.number().min(0).max(60).default(0.5),
   FLEET_ALLOCATION: z.enum(["open", "strict"]).default("open"),
   FLEET_IDLE_TIMEOUT: seconds.default(1800),
   FLEET_MAX_QUEUED: positiveInt.default(32),
@@ -28,11 +45,6 @@ export const managerEnvSchema = z.object({
   LOG_LEVEL: z.enum(["trace", "debug", "info", "warn", "error", "fatal", "silent"]).default("info"),
 });
 export type ManagerEnv = z.infer<typeof managerEnvSchema>;
-
-/** Every bad variable of an environment, one a line. */
-export class ConfigError extends Error {
-  override readonly name = "ConfigError";
-}
 
 /**
  * Reads a process's environment by a schema. Empty values count as not given.
@@ -56,12 +68,20 @@ export function parseEnv<T extends z.ZodType>(
 }
 
 /**
- * Settings of a manager from its environment. `keysOfFile` are the keys that `FLEET_API_KEYS_FILE` holds.
+ * Settings of a manager from its environment, with what the files hold that it names: `keysOfFile` are the keys of
+ * `FLEET_API_KEYS_FILE`, `config` is that of `FLEET_CONFIG_FILE`.
  *
  * @throws {ConfigError} when the manager would be open to others without a key.
  */
-export function managerSettings(env: ManagerEnv, keysOfFile: readonly string[]): ManagerSettings {
+export function managerSettings(
+  env: ManagerEnv,
+  {
+    keysOfFile = [],
+    config = { bootstrap: [] },
+  }: { keysOfFile?: readonly string[]; config?: FleetConfig } = {},
+): ManagerSettings {
   const apiKeys = [...env.FLEET_API_KEYS, ...keysOfFile];
+  const { bootstrap } = config;
   const publishedOn = env.FLEET_PUBLISHED_ON ?? env.FLEET_HOST;
   if (apiKeys.length === 0 && !isLoopback(publishedOn)) {
     throw new ConfigError(
@@ -79,7 +99,17 @@ export function managerSettings(env: ManagerEnv, keysOfFile: readonly string[]):
     maxQueued: env.FLEET_MAX_QUEUED,
     maxWaiting: env.FLEET_MAX_WAITING,
     maxConnections: env.FLEET_MAX_CONNECTIONS,
-    startWaitMs: 60_000,
+    startWaitMs: START_WAIT_MS,
+    namespace: env.FLEET_NAMESPACE,
+    lookUp: {
+      tries: env.FLEET_LOOKUP_TRIES,
+      backOffMs: FIRST_BACK_OFF_MS,
+      totalMs: env.FLEET_LOOKUP_TIMEOUT * 1000,
+    },
+    autoCreate: env.AUTO_CREATE === "1",
+    createWaitMs: START_WAIT_MS,
+    bootstrap,
+    ...(env.FLEET_DATA_DIR === undefined ? {} : { dataDir: env.FLEET_DATA_DIR }),
     maxBodyBytes: env.MAX_BODY_BYTES,
   };
 }

@@ -1,7 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { errorText } from "#contract/errors.ts";
 import { parseKeyFile } from "#contract/key-file.ts";
-import { ConfigError } from "./config.ts";
+import { ConfigError } from "./config-error.ts";
 
 /**
  * The keys that a file holds, which `setting` names.

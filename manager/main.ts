@@ -1,9 +1,10 @@
 import { destination, pino } from "pino";
 import { z } from "zod";
-import { ConfigError, managerEnvSchema, managerSettings, parseEnv } from "./config.ts";
+import { ConfigError } from "./config-error.ts";
+import { managerEnvSchema, managerSettings, parseEnv } from "./config.ts";
 import { sendConsoleTo } from "./console-to-log.ts";
 import { StaticBackend } from "./fleet/static-backend.ts";
-import { readKeyFile } from "./key-file.ts";
+import { readSettingsFiles } from "./settings-files.ts";
 import { startManager } from "./start-manager.ts";
 import { untilStopped } from "./until-stopped.ts";
 
@@ -17,9 +18,8 @@ async function main(): Promise<void> {
   const env = parseEnv(envSchema, process.env);
   const log = pino({ level: env.LOG_LEVEL }, destination(2));
   using _ = sendConsoleTo(log);
-  const keysFile = env.FLEET_API_KEYS_FILE;
-  const keys = keysFile === undefined ? [] : await readKeyFile(keysFile, "FLEET_API_KEYS_FILE");
-  const settings = managerSettings(env, keys);
+  const settings = managerSettings(env, await readSettingsFiles(env));
+  if (settings.dataDir === undefined) log.warn("FLEET_DATA_DIR is not set: sessions end with this process");
   await using manager = await startManager(settings, new StaticBackend(env.CONTAINER_CONFIG_FILE), log);
   log.info({ url: manager.url, executors: manager.fleet.executors.length }, "manager serves");
   log.info({ signal: await untilStopped() }, "manager stops");

@@ -3,27 +3,44 @@ import type { IncomingMessage } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
 import { createAdaptorServer, type ServerType } from "@hono/node-server";
 import type { Logger } from "pino";
+import type { BootstrapSession } from "#contract/manager-api.ts";
 import type { Backend } from "./fleet/backend.ts";
 import { Fleet } from "./fleet/fleet.ts";
 import { DEFAULT_PROBE_SETTINGS, probeFleet, type ProbeSettings } from "./fleet/prober.ts";
+import { Resetter } from "./fleet/reset.ts";
 import { createApp, type AppSettings } from "./http/app.ts";
 import type { Manager } from "./manager.ts";
+import { SessionResolver, type ResolverSettings } from "./sessions/session-resolver.ts";
+import { SessionStore } from "./sessions/session-store.ts";
 import { Sessions, type SessionSettings } from "./sessions/sessions.ts";
+import { Singletons } from "./sessions/singletons.ts";
+import { openDatabase } from "./store/database.ts";
 
 /** Everything a manager is told. Times in milliseconds. */
-export interface ManagerSettings extends AppSettings, Omit<SessionSettings, "resetTimeoutMs"> {
+export interface ManagerSettings extends AppSettings, SessionSettings, ResolverSettings {
   host: string;
   /** 0 takes any free port. */
   port: number;
   /** Clients that may be connected at once; more are refused. */
   maxConnections: number;
+  /** Folder for what has to outlive the manager; without one nothing does. */
+  dataDir?: string;
+  /** Named sessions that are opened at the start, if they are not there. */
+  bootstrap: readonly BootstrapSession[];
   probe?: Partial<ProbeSettings>;
+  /** Milliseconds since the epoch; the machine's clock where it is left out. */
+  now?: () => number;
 }
 
-/** A manager that serves. Disposing of it stops accepting, ends what runs, and stops the executors. */
+/**
+ * A manager that serves. Disposing of it stops accepting, ends what runs, and stops the executors but those of detached
+ * sessions.
+ */
 export interface RunningManager extends Manager, AsyncDisposable {
   /** Where it listens, such as `http://127.0.0.1:5000`. */
   readonly url: string;
+  /** Resolves when every executor has its place; rejects when the fleet cannot be started. */
+  readonly started: Promise<void>;
 }
 
 const REAP_INTERVAL_MS = 1_000;
@@ -32,44 +49,67 @@ const LAST_REPLIES_BUDGET_MS = 500;
 const SWEEP_INTERVAL_MS = 50;
 
 /**
- * Starts the executors and serves the API. Resolves as soon as it listens; executors may still be starting.
- * `signal` gives up a start that takes long, such as the build of an image.
+ * Takes up what an earlier manager left and serves the API. Resolves as soon as it listens: until executors have
+ * started, what can be answered without them is.
  *
- * @throws {Error} when the backend cannot start or the port is taken; nothing is left behind then.
+ * @throws {Error} when there can be no fleet, the data directory is another manager's, or the port is taken
  */
 export async function startManager(
   settings: ManagerSettings,
   backend: Backend,
   log: Logger,
-  { signal }: { signal?: AbortSignal } = {},
 ): Promise<RunningManager> {
   await using cleanup = new AsyncDisposableStack();
   const probeSettings = { ...DEFAULT_PROBE_SETTINGS, ...settings.probe };
   const stop = new AbortController();
-  cleanup.use(backend);
+  const database = openDatabase(settings.dataDir);
+  cleanup.defer(() => database.close());
+  const store = new SessionStore(database);
   const fleet = cleanup.use(new Fleet(log));
-  const sessions = new Sessions(fleet, { ...settings, resetTimeoutMs: probeSettings.resetTimeoutMs });
-  const manager: Manager = { backend, fleet, sessions };
-  const app = createApp(manager, settings, log);
+  fleet.add(await backend.plan());
+  const resetter = new Resetter(fleet, backend, {
+    timeoutMs: probeSettings.resetTimeoutMs,
+    stop: stop.signal,
+  });
+  const sessions = new Sessions(
+    { fleet, store, resetter, log, ...(settings.now ? { now: settings.now } : {}) },
+    settings,
+  );
+  const resolver = new SessionResolver(sessions, store, settings);
+  const singletons = new Singletons(settings.bootstrap, { sessions, resolver, store, log });
+  sessions.restore();
+  const manager: Manager = { backend, fleet, sessions, resolver, singletons };
 
-  const server = createAdaptorServer({ fetch: app.fetch });
+  const server = createAdaptorServer({ fetch: createApp(manager, settings, log).fetch });
   server.maxConnections = settings.maxConnections;
   const url = await listen(server, settings);
   const unused = trackUnused(server);
+  cleanup.defer(() => backend.stop(new Set(sessions.close().map((session) => session.executorNumber))));
   cleanup.defer(() => close(server, unused, manager));
 
-  const starting = signal === undefined ? stop.signal : AbortSignal.any([signal, stop.signal]);
-  fleet.add(await backend.start((number, reason) => fleet.markLost(number, reason), starting));
-  const probing = probeFleet(fleet, backend, probeSettings, stop.signal);
-  const reaper = setInterval(() => sessions.reapIdle(Date.now()), REAP_INTERVAL_MS);
+  const started = backend.start(
+    {
+      placed: (number, endpoint) => void fleet.get(number).place(endpoint),
+      waiting: (number, reason) => fleet.explainStart(number, reason),
+      lost: (number, loss) => fleet.markLost(number, loss),
+    },
+    stop.signal,
+  );
+  // Who starts the manager waits for it; its failure must not end this process before.
+  started.catch((error: unknown) => {
+    if (!stop.signal.aborted) log.error({ err: error }, "the fleet could not be started");
+  });
+  const probing = probeFleet({ fleet, backend, resetter, settings: probeSettings }, stop.signal);
+  const bootstrapping = singletons.ensure(stop.signal);
+  const reaper = setInterval(() => sessions.reap(), REAP_INTERVAL_MS);
   cleanup.defer(async () => {
     stop.abort(new Error("the manager stops"));
     clearInterval(reaper);
-    await probing;
+    await Promise.allSettled([probing, bootstrapping, started]);
   });
 
   const running = cleanup.move();
-  return { ...manager, url, [Symbol.asyncDispose]: () => running.disposeAsync() };
+  return { ...manager, url, started, [Symbol.asyncDispose]: () => running.disposeAsync() };
 }
 
 async function listen(
@@ -118,7 +158,7 @@ async function close(
   }
   timers.use(
     setTimeout(() => {
-      for (const { number } of fleet.executors) fleet.markLost(number, "the manager stops");
+      for (const { number } of fleet.executors) fleet.markLost(number, { reason: "the manager stops" });
     }, CLOSE_BUDGET_MS),
   );
   await closed;

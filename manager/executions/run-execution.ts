@@ -3,22 +3,32 @@ import type { z } from "zod";
 import { wasNeverSent } from "#contract/connection-errors.ts";
 import { ServiceError, errorText } from "#contract/errors.ts";
 import { decodeNdjson, NDJSON, type ExecutionEvent } from "#contract/events.ts";
-import { foreignExecuteReplySchema, type ExecuteReply, type ExecutionEnd } from "#contract/execution.ts";
+import {
+  foreignExecuteReplySchema,
+  outcomeSchema,
+  type ExecuteReply,
+  type ExecutionEnd,
+  type Outcome,
+} from "#contract/execution.ts";
 import { parseJson } from "#contract/json.ts";
 import { outputSchema, systemError } from "#contract/outputs.ts";
 import { isConnectionLoss, MAX_REPLY_BYTES, readText } from "#manager/fleet/executor-client.ts";
+import type { Loss } from "#manager/fleet/backend.ts";
 import type { Executor } from "#manager/fleet/executor.ts";
+import { ExecutorLost } from "#manager/fleet/executor-state.ts";
+import type { Execution } from "./execution.ts";
 
 /** One run of code on an executor. `body` is the JSON text of an execute request that has been validated. */
 export interface ExecutionRequest {
+  execution: Execution;
   executor: Executor;
   body: string;
   /** Aborted when the client goes away and the run is to end with it. */
   signal: AbortSignal;
   /** Aborted when the session has ended and its executor is needed for the next one. */
   cutSignal: AbortSignal;
-  /** Told when the connection broke under the run: most likely the executor has ended. */
-  onLost: (reason: string) => void;
+  /** Told when the connection broke under the run: most likely the executor has ended. Finds out how. */
+  onLost: (reason: string) => Promise<Loss>;
 }
 
 /**
@@ -32,10 +42,10 @@ export async function runExecution(request: ExecutionRequest): Promise<string> {
   try {
     const reply = await send(request, "application/json");
     const text = await readText(reply.body);
-    readReply(text);
+    request.execution.change({ name: "ended", outcome: outcomeOf(readReply(text)) });
     return text;
   } catch (error) {
-    const { output, end } = lostEnding(request, error, startedAt);
+    const { output, end } = await lostEnding(request, error, startedAt);
     return JSON.stringify({ outputs: [output], ...end } satisfies ExecuteReply);
   }
 }
@@ -47,17 +57,20 @@ export async function* streamExecution(request: ExecutionRequest): AsyncGenerato
   try {
     const reply = await send(request, NDJSON);
     if (!String(reply.headers["content-type"]).includes(NDJSON)) {
-      yield* eventsOfReply(readReply(await readText(reply.body)), startedAt);
+      const whole = readReply(await readText(reply.body));
+      request.execution.change({ name: "ended", outcome: outcomeOf(whole) });
+      yield* eventsOfReply(whole, startedAt);
       return;
     }
     for await (const event of decodeNdjson(reply.body, MAX_REPLY_BYTES)) {
+      if (event.type === "outcome") request.execution.change({ name: "ended", outcome: event.outcome });
       yield event;
       if (event.type === "outcome") return;
       if (event.type !== "keep_alive") seq = event.seq + 1;
     }
     throw new Error("its event stream ended without an outcome");
   } catch (error) {
-    const { output, end } = lostEnding(request, error, startedAt);
+    const { output, end } = await lostEnding(request, error, startedAt);
     yield { seq, type: "output", output };
     yield { seq: seq + 1, type: "outcome", ...end };
   }
@@ -93,13 +106,18 @@ function readReply(text: string): Reply {
 /** The events of an executor that knows no streaming. Output types that the contract does not know are left out. */
 function* eventsOfReply(reply: Reply, startedAt: number): Generator<ExecutionEvent> {
   let seq = 0;
-  let outcome: ExecutionEnd["outcome"] = "ok";
   for (const candidate of reply.outputs) {
     const output = outputSchema.safeParse(candidate).data;
-    if (output?.type === "error") outcome = "error";
     if (output) yield { seq: seq++, type: "output", output };
   }
-  yield { seq, type: "outcome", ...endOf(outcome, startedAt) };
+  yield { seq, type: "outcome", ...endOf(outcomeOf(reply), startedAt) };
+}
+
+/** The outcome that a reply tells; one of another maker's executor may tell it by its outputs alone. */
+function outcomeOf({ outcome, outputs }: Reply): Outcome {
+  const told = outcomeSchema.safeParse(outcome);
+  if (told.success) return told.data;
+  return outputs.some(({ type }) => type === "error") ? "error" : "ok";
 }
 
 /** The events of a run that waited for its turn and was refused then; nothing of it ran. */
@@ -109,7 +127,7 @@ export function* refusedEvents(error: ServiceError): Generator<ExecutionEvent> {
   yield { seq: 1, type: "outcome", ...endOf(outcome, performance.now()) };
 }
 
-function endOf(outcome: ExecutionEnd["outcome"], startedAt: number): ExecutionEnd {
+function endOf(outcome: Outcome, startedAt: number): ExecutionEnd {
   return {
     outcome,
     execution_count: null,
@@ -123,20 +141,29 @@ function unavailable(executor: Executor, cause: unknown): ServiceError {
 }
 
 /** What a client is told of a run that the executor did not end itself. Rethrows what is no such ending. */
-function lostEnding(request: ExecutionRequest, error: unknown, startedAt: number) {
-  const { executor, signal, cutSignal, onLost } = request;
+async function lostEnding(request: ExecutionRequest, error: unknown, startedAt: number) {
+  const { execution, executor, signal, cutSignal, onLost } = request;
   if (signal.aborted || error instanceof ServiceError) throw error;
   if (wasNeverSent(error)) throw unavailable(executor, error);
-  if (cutSignal.aborted && !executor.lostSignal.aborted) {
-    return {
-      output: systemError("KernelRestarted", `The run was ended: ${errorText(cutSignal.reason)}`),
-      end: endOf("restarted", startedAt),
-    };
-  }
-  const reason = errorText(executor.lostSignal.aborted ? executor.lostSignal.reason : error);
-  if (isConnectionLoss(error)) onLost(`its connection broke under a run: ${reason}`);
-  return {
-    output: systemError("ExecutorLost", `The executor was lost: ${reason}`),
-    end: endOf("executor_lost", startedAt),
+  const ending = (outcome: Outcome, name: string, text: string) => {
+    execution.change({ name: "ended", outcome });
+    return { output: systemError(name, text), end: endOf(outcome, startedAt) };
   };
+  if (cutSignal.aborted && !executor.lostSignal.aborted) {
+    return ending("restarted", "KernelRestarted", `The run was ended: ${errorText(cutSignal.reason)}`);
+  }
+  const cause: unknown = executor.lostSignal.aborted ? executor.lostSignal.reason : error;
+  const loss = isConnectionLoss(cause)
+    ? await onLost(`its connection broke under a run: ${errorText(cause)}`)
+    : lossOf(cause);
+  return ending(
+    loss.outOfMemory ? "oom_killed" : "executor_lost",
+    "ExecutorLost",
+    `The executor was lost: ${loss.reason}`,
+  );
+}
+
+function lossOf(cause: unknown): Loss {
+  const reason = errorText(cause);
+  return cause instanceof ExecutorLost && cause.outOfMemory ? { reason, outOfMemory: true } : { reason };
 }

@@ -4,12 +4,15 @@ import { ServiceError } from "#contract/errors.ts";
 import {
   healthSchema,
   codeInfoSchema,
+  exitReplySchema,
   readySchema,
   restartReplySchema,
   verboseHealthSchema,
   type CodeInfo,
   type Health,
   type Ready,
+  type RestartReply,
+  type RestartRequest,
 } from "#contract/executor-api.ts";
 import { parseJson } from "#contract/json.ts";
 
@@ -68,8 +71,13 @@ export class ExecutorClient implements AsyncDisposable {
   }
 
   /** Starts a restart of the kernel; `ready` tells when it is over. */
-  async restart(signal: AbortSignal): Promise<void> {
-    await this.#json("POST", "/restart", restartReplySchema, signal);
+  restart(signal: AbortSignal, request?: RestartRequest): Promise<RestartReply> {
+    return this.#json("POST", "/restart", restartReplySchema, signal, request);
+  }
+
+  /** Has the executor's process end, so that its container starts again. */
+  async exit(signal: AbortSignal): Promise<void> {
+    await this.#json("POST", "/exit", exitReplySchema, signal);
   }
 
   /** Executions since the executor's process started, with those that wait; undefined for an executor that does not tell. */
@@ -104,8 +112,18 @@ export class ExecutorClient implements AsyncDisposable {
     });
   }
 
-  async #json<T>(method: string, path: string, schema: z.ZodType<T>, signal: AbortSignal): Promise<T> {
-    const reply = await this.request({ method, path, headers: {}, body: null, signal });
+  async #json<T>(
+    method: string,
+    path: string,
+    schema: z.ZodType<T>,
+    signal: AbortSignal,
+    json?: unknown,
+  ): Promise<T> {
+    const sent =
+      json === undefined
+        ? { headers: {}, body: null }
+        : { headers: { "content-type": "application/json" }, body: JSON.stringify(json) };
+    const reply = await this.request({ method, path, ...sent, signal });
     const text = await readText(reply.body);
     const parsed = schema.safeParse(parseJson(text));
     if (reply.statusCode === 200 && parsed.success) return parsed.data;

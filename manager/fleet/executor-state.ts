@@ -1,36 +1,48 @@
 import type { ExecutorState as StateName } from "#contract/manager-api.ts";
 import type { SessionId } from "#contract/ids.ts";
+import type { Loss } from "./backend.ts";
 
 /**
- * What an executor is doing, with what belongs to that. `unhealthy` keeps the claim of the session that the executor
- * was lost with, until it is known whether the kernel's state survived.
+ * What an executor is doing, with what belongs to that. `starting` and `unhealthy` keep the claim of a session until it
+ * is known whether the kernel's state is still there.
  */
 export type ExecutorState =
-  | { name: "starting"; reason: string }
+  | { name: "starting"; reason: string; sessionId?: SessionId }
   | { name: "free" }
   | { name: "allocated"; sessionId: SessionId }
   | { name: "resetting"; reason: string }
-  | { name: "unhealthy"; reason: string; sessionId?: SessionId };
+  | ({ name: "unhealthy"; sessionId?: SessionId } & Loss);
 
 /** Which state may follow which. An executor becomes free only from states in which it is known to be clean. */
 export const EXECUTOR_TRANSITIONS = {
-  starting: ["starting", "free", "resetting", "unhealthy"],
+  starting: ["starting", "free", "allocated", "resetting", "unhealthy"],
   free: ["allocated", "unhealthy", "starting"],
   allocated: ["resetting", "unhealthy"],
   resetting: ["free", "unhealthy"],
   unhealthy: ["unhealthy", "allocated", "resetting", "free"],
 } as const satisfies Record<StateName, readonly StateName[]>;
 
+/** Why an executor does not answer any more: the reason of its `lostSignal`. */
+export class ExecutorLost extends Error {
+  override readonly name = "ExecutorLost";
+  readonly outOfMemory: boolean;
+
+  constructor({ reason, outOfMemory }: Loss) {
+    super(reason);
+    this.outOfMemory = outOfMemory ?? false;
+  }
+}
+
 /** The state of one executor. Its fleet holds it, so that nobody else can change it. */
 export class ExecutorStateMachine {
-  #state: ExecutorState = { name: "starting", reason: "not probed yet" };
+  #state: ExecutorState = { name: "starting", reason: "the fleet starts" };
   #lost = new AbortController();
 
   get state(): ExecutorState {
     return this.#state;
   }
 
-  /** Aborted, with the reason, when the executor stops answering. */
+  /** Aborted with {@link ExecutorLost} when the executor stops answering. */
   get lostSignal(): AbortSignal {
     return this.#lost.signal;
   }
@@ -40,7 +52,7 @@ export class ExecutorStateMachine {
     assertTransition(this.#state.name, next.name);
     if (this.#state.name === "unhealthy" && next.name !== "unhealthy") this.#lost = new AbortController();
     this.#state = next;
-    if (next.name === "unhealthy") this.#lost.abort(new Error(next.reason));
+    if (next.name === "unhealthy") this.#lost.abort(new ExecutorLost(next));
   }
 }
 

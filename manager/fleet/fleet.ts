@@ -2,7 +2,8 @@ import type { Logger } from "pino";
 import { ServiceError } from "#contract/errors.ts";
 import type { ExecutorState as StateName } from "#contract/manager-api.ts";
 import type { ExecutorNumber } from "#contract/ids.ts";
-import { Executor, type ExecutorSpec } from "./executor.ts";
+import type { ExecutorPlan, Loss } from "./backend.ts";
+import { Executor, sessionOf } from "./executor.ts";
 import { ExecutorStateMachine, type ExecutorState } from "./executor-state.ts";
 
 /** Told of every change of an executor's state, after it. */
@@ -21,12 +22,12 @@ export class Fleet implements AsyncDisposable {
     this.#log = log;
   }
 
-  /** Takes the executors that a backend started; they begin as `starting`. */
-  add(specs: readonly ExecutorSpec[]): void {
-    for (const spec of specs) {
+  /** Takes the executors that a backend is to start; they begin as `starting`. */
+  add(plans: readonly ExecutorPlan[]): void {
+    for (const plan of plans) {
       const machine = new ExecutorStateMachine();
-      const executor = new Executor(spec, machine);
-      this.#executors.set(spec.number, executor);
+      const executor = new Executor(plan, machine);
+      this.#executors.set(plan.number, executor);
       this.#machines.set(executor, machine);
     }
   }
@@ -57,8 +58,10 @@ export class Fleet implements AsyncDisposable {
     return counts;
   }
 
-  onChange(listener: StateListener): void {
+  /** Tells of every change until the handle is disposed of. */
+  onChange(listener: StateListener): Disposable {
     this.#listeners.add(listener);
+    return { [Symbol.dispose]: () => void this.#listeners.delete(listener) };
   }
 
   /**
@@ -72,17 +75,28 @@ export class Fleet implements AsyncDisposable {
     if (!machine) throw new Error(`executor ${executor.number} is not of this fleet`);
     machine.change(next);
     this.#free.delete(executor);
-    if (next.name === "free") this.#free.add(executor);
+    if (next.name === "free") {
+      executor.usedBootId = undefined;
+      this.#free.add(executor);
+    }
+    if (next.name === "allocated") executor.usedBootId = executor.bootId;
     this.#log.info({ executor: executor.number, from: from.name, to: next }, "executor changed state");
     for (const listener of this.#listeners) listener(executor, from);
   }
 
   /** Marks an executor that stopped answering; it keeps its session until it is known what survived. */
-  markLost(number: ExecutorNumber, reason: string): void {
+  markLost(number: ExecutorNumber, loss: Loss): void {
     const executor = this.get(number);
-    const sessionId = executor.state.name === "allocated" ? executor.state.sessionId : undefined;
     if (executor.state.name === "unhealthy") return;
-    this.changeState(executor, { name: "unhealthy", reason, ...(sessionId ? { sessionId } : {}) });
+    const sessionId = sessionOf(executor.state);
+    this.changeState(executor, { name: "unhealthy", ...loss, ...(sessionId ? { sessionId } : {}) });
+  }
+
+  /** Says what an executor that is starting waits for. */
+  explainStart(number: ExecutorNumber, reason: string): void {
+    const { state } = this.get(number);
+    if (state.name !== "starting" || state.reason === reason) return;
+    this.changeState(this.get(number), { ...state, reason });
   }
 
   /** Resolves when the executor's state is accepted; rejects with the signal's reason. */

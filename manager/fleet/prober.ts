@@ -4,7 +4,7 @@ import { errorText, ServiceError } from "#contract/errors.ts";
 import type { Backend } from "./backend.ts";
 import type { Executor } from "./executor.ts";
 import type { Fleet } from "./fleet.ts";
-import { resetExecutor } from "./reset.ts";
+import type { Resetter } from "./reset.ts";
 
 /** Times in milliseconds. */
 export interface ProbeSettings {
@@ -40,18 +40,19 @@ interface Recovery {
   bootId: string | undefined;
   /** Whether its process has not run any code. */
   unused: boolean;
-  /** Aborts when the manager stops. */
-  signal: AbortSignal;
+}
+
+/** What probers work with. */
+export interface ProbeContext {
+  fleet: Fleet;
+  backend: Backend;
+  resetter: Resetter;
+  settings: ProbeSettings;
 }
 
 /** Probes every executor until the signal aborts, and has the backend restart those that stay silent. */
-export async function probeFleet(
-  fleet: Fleet,
-  backend: Backend,
-  settings: ProbeSettings,
-  signal: AbortSignal,
-): Promise<void> {
-  const probers = fleet.executors.map((executor) => new Prober({ fleet, backend, executor, settings }));
+export async function probeFleet(context: ProbeContext, signal: AbortSignal): Promise<void> {
+  const probers = context.fleet.executors.map((executor) => new Prober(executor, context));
   await Promise.all(probers.map((prober) => prober.run(signal)));
 }
 
@@ -60,23 +61,26 @@ class Prober {
   readonly #fleet: Fleet;
   readonly #backend: Backend;
   readonly #executor: Executor;
+  readonly #resetter: Resetter;
   readonly #settings: ProbeSettings;
-  #startedAt = performance.now();
+  /** When it was first seen in its place, or when it started anew. */
+  #startedAt: number | undefined;
   #failures = 0;
   /** Since when an unhealthy executor has given no answer, or when it was last restarted; and why it was lost. */
-  #silence: { since: number; lostReason: string } | undefined;
+  #silence: { since: number; lostReason: string; restarted: boolean } | undefined;
 
-  constructor(watched: { fleet: Fleet; backend: Backend; executor: Executor; settings: ProbeSettings }) {
-    this.#fleet = watched.fleet;
-    this.#backend = watched.backend;
-    this.#executor = watched.executor;
-    this.#settings = watched.settings;
+  constructor(executor: Executor, { fleet, backend, resetter, settings }: ProbeContext) {
+    this.#executor = executor;
+    this.#fleet = fleet;
+    this.#backend = backend;
+    this.#resetter = resetter;
+    this.#settings = settings;
   }
 
   async run(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       await this.#probe(signal).catch((error: unknown) => this.#fail(error, signal));
-      if (!signal.aborted) await this.#restartIfSilent();
+      if (!signal.aborted) await this.#restartIfSilent(signal);
       const { name } = this.#executor.state;
       const hurried = name === "starting" || name === "unhealthy";
       if (hurried) await delay(this.#settings.startIntervalMs, undefined, { signal }).catch(() => undefined);
@@ -92,23 +96,31 @@ class Prober {
   }
 
   async #probe(signal: AbortSignal): Promise<void> {
-    const { client } = this.#executor;
+    // One that is being reset is seen to by the reset, one that has no place yet by its backend.
+    if (this.#isReset() || this.#executor.url === undefined) return;
+    this.#startedAt ??= performance.now();
+    const { client, bootId: known } = this.#executor;
     const bounded = () => AbortSignal.any([signal, AbortSignal.timeout(this.#settings.timeoutMs)]);
-    const { boot_id } = await client.health(bounded());
+    const { boot_id, resets } = await client.health(bounded());
     this.#failures = 0;
     this.#silence = undefined;
-    const fresh = boot_id !== undefined && boot_id !== this.#executor.bootId;
+    if (resets) this.#executor.resets = resets;
+    // It was reset meanwhile: the answer may be that of the process before.
+    if (this.#executor.bootId !== known) return;
+    const fresh = boot_id !== undefined && boot_id !== known;
     switch (this.#executor.state.name) {
       case "starting":
       case "unhealthy": {
         const { ready, reason } = await client.ready(bounded());
         if (!ready) return this.#notReady(reason ?? "it gives no reason");
+        if (!this.#canBeReset()) return this.#unfit("it has no way to be reset by its container");
         await this.#readWarnings(bounded());
-        const unused = (await client.executions(bounded())) === 0;
-        return this.#recovered({ bootId: boot_id, unused, signal });
+        const executions = await client.executions(bounded());
+        const unused = executions === 0 && this.#executor.usedBootId !== boot_id;
+        return await this.#recovered({ bootId: boot_id, unused });
       }
       case "allocated":
-        if (fresh) this.#fleet.markLost(this.#executor.number, "the executor was started anew");
+        if (fresh) this.#fleet.markLost(this.#executor.number, { reason: "the executor was started anew" });
         return;
       case "free":
         if (fresh) this.#startsAnew();
@@ -125,20 +137,28 @@ class Prober {
   }
 
   /** An executor that answers again is free if nobody can have used it, its session's if that survived, else reset. */
-  async #recovered({ bootId, unused, signal }: Recovery): Promise<void> {
+  async #recovered({ bootId, unused }: Recovery): Promise<void> {
     const { state } = this.#executor;
     if (state.name !== "starting" && state.name !== "unhealthy") return;
     const survived = bootId !== undefined && bootId === this.#executor.bootId;
     // Not before its state changes: a probe that fails in between must not make a fresh kernel look like the old one.
     this.#executor.bootId = bootId;
-    if (state.name === "unhealthy" && state.sessionId && survived) {
+    if (state.sessionId && survived) {
       return this.#fleet.changeState(this.#executor, { name: "allocated", sessionId: state.sessionId });
     }
     if (unused) return this.#fleet.changeState(this.#executor, { name: "free" });
     const reason =
       state.name === "starting" ? "it was used before this manager started" : `after: ${state.reason}`;
-    const { resetTimeoutMs: timeoutMs } = this.#settings;
-    await resetExecutor(this.#fleet, this.#executor, { reason, timeoutMs, signal });
+    await this.#resetter.reset(this.#executor, { reason });
+  }
+
+  #isReset(): boolean {
+    return this.#executor.state.name === "resetting";
+  }
+
+  #canBeReset(): boolean {
+    const { reset, resets } = this.#executor;
+    return this.#backend.restart !== undefined || resets.includes(reset);
   }
 
   /** Warnings are of use, but an executor serves without them. */
@@ -152,26 +172,41 @@ class Prober {
   #notReady(reason: string): void {
     const { state } = this.#executor;
     if (state.name !== "starting" && state.name !== "unhealthy") return;
-    const tooLong = performance.now() - this.#startedAt >= this.#settings.startTimeoutMs;
+    const startedAt = this.#startedAt ?? performance.now();
+    const tooLong = performance.now() - startedAt >= this.#settings.startTimeoutMs;
     if (state.name === "starting" && (tooLong || reason.startsWith(START_FAILED))) {
       const since = tooLong ? `not ready after ${this.#settings.startTimeoutMs / 1000} s: ` : "";
-      this.#fleet.markLost(this.#executor.number, since + reason);
+      this.#fleet.markLost(this.#executor.number, { reason: since + reason });
     } else if (state.reason !== reason) {
       this.#fleet.changeState(this.#executor, { ...state, reason });
     }
   }
 
-  /** What keeps it from answering, such as a fork bomb in its container, may last as long as the executor. */
-  async #restartIfSilent(): Promise<void> {
+  /** It answers, but cannot be used. */
+  #unfit(reason: string): void {
+    const { state, number } = this.#executor;
+    if (state.name === "starting") this.#fleet.markLost(number, { reason });
+    else this.#notReady(reason);
+  }
+
+  /**
+   * What keeps it from answering, such as a fork bomb in its container, may last as long as the executor: it is
+   * restarted, and put into a new place when that did not help.
+   */
+  async #restartIfSilent(signal: AbortSignal): Promise<void> {
     const silence = this.#silence;
     if (this.#executor.state.name !== "unhealthy" || !silence || !this.#backend.restart) return;
     const { restartAfterMs } = this.#settings;
     if (performance.now() - silence.since < restartAfterMs) return;
-    const result = await this.#backend.restart(this.#executor.number).then(
-      () => "the manager restarted it",
-      (error: unknown) => `the manager could not restart it: ${errorText(error)}`,
+    const { number } = this.#executor;
+    const replaces = silence.restarted && this.#backend.replace !== undefined;
+    const doing = replaces ? this.#backend.replace?.(number, signal) : this.#backend.restart(number, signal);
+    const result = await Promise.resolve(doing).then(
+      () => `the manager ${replaces ? "replaced" : "restarted"} it`,
+      (error: unknown) => `the manager could not ${replaces ? "replace" : "restart"} it: ${errorText(error)}`,
     );
     silence.since = performance.now();
+    silence.restarted = true;
     const { state } = this.#executor;
     if (state.name !== "unhealthy") return;
     const reason = `${silence.lostReason}; silent for ${restartAfterMs / 1000} s: ${result}`;
@@ -179,14 +214,15 @@ class Prober {
   }
 
   #fail(error: unknown, signal: AbortSignal): void {
-    if (signal.aborted) return;
+    if (signal.aborted || this.#isReset()) return;
     if (this.#executor.state.name === "starting") return this.#notReady(errorText(error));
     const { state } = this.#executor;
     const answered = error instanceof ServiceError;
     if (state.name === "unhealthy" && !answered)
-      this.#silence ??= { since: performance.now(), lostReason: state.reason };
+      this.#silence ??= { since: performance.now(), lostReason: state.reason, restarted: false };
     this.#failures += wasNeverSent(error) ? MAX_FAILURES / 2 : 1;
     if (this.#failures < MAX_FAILURES) return;
-    this.#fleet.markLost(this.#executor.number, `no answer to GET /health: ${errorText(error)}`);
+    const reason = `no answer to GET /health: ${errorText(error)}`;
+    this.#fleet.markLost(this.#executor.number, { reason });
   }
 }

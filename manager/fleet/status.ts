@@ -27,16 +27,18 @@ export function statusOf(fleet: Fleet, backend: Backend, waiting: number): Statu
   };
 }
 
-function executorStatus(executor: Executor): ExecutorStatus {
-  const { number, type, url, state, warnings } = executor;
+/** One executor as the API tells it. */
+export function executorStatus(executor: Executor): ExecutorStatus {
+  const { number, type, url, state, warnings, reset } = executor;
   const sessionId = sessionOf(state);
   return {
     container_id: number,
     type,
     state: state.name,
     ...("reason" in state ? { reason: state.reason } : {}),
-    url,
+    ...(url === undefined ? {} : { url }),
     ...(sessionId ? { session_id: sessionId } : {}),
+    reset,
     warnings,
   };
 }

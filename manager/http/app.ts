@@ -7,9 +7,12 @@ import type { AppEnv } from "./app-env.ts";
 import { limitBody } from "./body-limit.ts";
 import { checkCaller, type CallerRules } from "./caller-checks.ts";
 import { errorReply } from "./error-reply.ts";
+import { eventRoutes } from "./event-routes.ts";
 import { fleetRoutes } from "./fleet-routes.ts";
+import { readinessRoutes } from "./readiness-routes.ts";
 import { describeSessionRoutes } from "./session-docs.ts";
 import { sessionRoutes } from "./session-routes.ts";
+import { sessionTableRoutes } from "./session-table-routes.ts";
 
 export interface AppSettings extends CallerRules {
   maxBodyBytes: number;
@@ -44,6 +47,9 @@ export function createApp(manager: Manager, settings: AppSettings, log: Logger):
   app.use(limitBody(settings.maxBodyBytes));
 
   app.route("/", fleetRoutes(manager));
+  app.route("/", readinessRoutes(manager));
+  app.route("/", eventRoutes(manager));
+  app.route("/", sessionTableRoutes(manager));
   app.route("/", sessionRoutes(manager));
   describeSessionRoutes(app.openAPIRegistry);
   const info = { title: "executor-fleet", version: "1" };

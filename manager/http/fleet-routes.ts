@@ -1,24 +1,21 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
-import { createRoute, OpenAPIHono, z } from "@hono/zod-openapi";
-import { errorBodySchema, invalidRequest } from "#contract/errors.ts";
+import { createRoute, z, type OpenAPIHono } from "@hono/zod-openapi";
 import { healthSchema } from "#contract/executor-api.ts";
 import {
   allocationSchema,
   deallocationSchema,
   fleetRestartSchema,
+  sessionSpecSchema,
   statusSchema,
   type FleetRestart,
 } from "#contract/manager-api.ts";
 import { statusOf } from "#manager/fleet/status.ts";
 import type { Manager } from "#manager/manager.ts";
 import type { AppEnv } from "./app-env.ts";
+import { isoTime } from "./describe-session.ts";
+import { readOptionalJson } from "./optional-json.ts";
+import { failure, json, newRoutes, toMs, waitSeconds } from "./route-parts.ts";
 
-const json = <T extends z.ZodType>(schema: T, description: string) => ({
-  description,
-  content: { "application/json": { schema } },
-});
-const failure = json(errorBodySchema, "The error table's body");
-const waitSeconds = z.coerce.number().min(0).max(3600).optional();
 const DEFAULT_TYPED_WAIT_S = 30;
 const DEFAULT_DEALLOCATE_WAIT_S = 10;
 
@@ -36,6 +33,8 @@ const allocateRoute = createRoute({
   method: "post",
   path: "/allocate",
   request: { query: z.object({ container_type: z.string().optional(), wait: waitSeconds }) },
+  // Its body may be left out, whatever the content type, and is therefore read by hand.
+  hide: true,
   responses: {
     200: json(allocationSchema, "A session on the executor that was free longest"),
     400: failure,
@@ -44,6 +43,14 @@ const allocateRoute = createRoute({
     503: failure,
   },
 });
+const allocateDocs = {
+  ...allocateRoute,
+  hide: false,
+  request: {
+    ...allocateRoute.request,
+    body: { required: false, content: { "application/json": { schema: sessionSpecSchema } } },
+  },
+};
 const deallocateRoute = createRoute({
   method: "post",
   path: "/deallocate/{ref}",
@@ -59,38 +66,47 @@ const restartRoute = createRoute({
 });
 
 /** `/health`, `/status`, `/allocate`, `/deallocate/{ref}` and `/restart`. */
-export function fleetRoutes({ fleet, sessions, backend }: Manager): OpenAPIHono<AppEnv> {
-  const app = new OpenAPIHono<AppEnv>({
-    defaultHook: (result) => {
-      if (!result.success) throw invalidRequest(result.error, result.target);
-    },
-  });
+export function fleetRoutes({ fleet, sessions, resolver, backend }: Manager): OpenAPIHono<AppEnv> {
+  const app = newRoutes();
 
   app.openapi(healthRoute, (c) => c.json({ status: "ok" as const }, 200));
 
   app.openapi(statusRoute, (c) => c.json(statusOf(fleet, backend, sessions.waiting), 200));
 
+  app.openAPIRegistry.registerPath(allocateDocs);
   app.openapi(allocateRoute, async (c) => {
-    const { container_type: type, wait } = c.req.valid("query");
+    const { container_type, wait } = c.req.valid("query");
+    const body = await readOptionalJson(c, sessionSpecSchema);
+    const type = container_type ?? body.type;
     const waitMs = toMs(wait ?? (type === undefined ? 0 : DEFAULT_TYPED_WAIT_S));
     const { signal } = c.req.raw;
-    const session = await sessions.allocate(type, { waitMs, signal });
+    const session = await sessions.allocate({ ...body, type }, { waitMs, signal });
     // A client that hung up after it was served, but before it could be told, must not hold an executor.
-    const abandon = () => sessions.abandon(session);
+    const abandon = () => void sessions.end(session, "its client hung up");
     signal.addEventListener("abort", abandon, { once: true });
     if (signal.aborted) abandon();
     await untilHangUpsAreSeen();
-    const executor = fleet.get(session.executorNumber);
-    const expires_at = new Date(session.expiresAt).toISOString();
-    const { number: container_id, url } = executor;
-    return c.json({ container_id, type: executor.type, url, session_id: session.id, expires_at }, 200);
+    const executor = sessions.executorOf(session);
+    return c.json(
+      {
+        container_id: executor.number,
+        type: executor.type,
+        url: executor.url ?? "",
+        session_id: session.id,
+        expires_at: isoTime(session.expiresAt),
+      },
+      200,
+    );
   });
 
   app.openapi(deallocateRoute, async (c) => {
     const { ref } = c.req.valid("param");
     const waitMs = toMs(c.req.valid("query").wait ?? DEFAULT_DEALLOCATE_WAIT_S);
-    const { executor, clean } = await sessions.deallocate(ref, { waitMs, signal: c.req.raw.signal });
-    const resetting = clean ? {} : { resetting: true as const };
+    const session = resolver.findHeld(ref);
+    void sessions.end(session, "deallocated");
+    const executor = sessions.executorOf(session);
+    const signal = AbortSignal.any([AbortSignal.timeout(waitMs), c.req.raw.signal]);
+    const resetting = (await sessions.untilClean(executor, signal)) ? {} : { resetting: true as const };
     return c.json({ status: "deallocated" as const, container_id: executor.number, ...resetting }, 200);
   });
 
@@ -117,11 +133,6 @@ export function fleetRoutes({ fleet, sessions, backend }: Manager): OpenAPIHono<
   });
 
   return app;
-}
-
-/** Timers take whole milliseconds. */
-function toMs(seconds: number): number {
-  return Math.round(seconds * 1000);
 }
 
 /** A hang-up that has reached this machine is seen in the next turn of the event loop, which ends in the one after. */

@@ -1,39 +1,91 @@
 import PQueue from "p-queue";
 import { newSessionId, type ExecutorNumber, type SessionId } from "#contract/ids.ts";
 import { ServiceError } from "#contract/errors.ts";
+import { Execution } from "#manager/executions/execution.ts";
+import { assertTransition, type SessionState } from "./session-state.ts";
+import type { SessionTerms } from "./session-terms.ts";
+
+export interface SessionOptions {
+  /** Left out for a new session. */
+  id?: SessionId;
+  executorNumber: ExecutorNumber;
+  /** Of its executor. */
+  type: string;
+  terms: SessionTerms;
+  maxQueued: number;
+  /** Milliseconds since the epoch. */
+  now: () => number;
+  /** Left out for a new session. */
+  createdAt?: number;
+  endsAt?: number | null;
+  onExecution?: (session: Session, execution: Execution) => void;
+}
 
 /** A client's claim on one executor and on its kernel's state. Its id is never used again once it has ended. */
 export class Session {
-  readonly id: SessionId = newSessionId();
+  readonly id: SessionId;
   readonly executorNumber: ExecutorNumber;
-  readonly idleTimeoutMs: number;
-  #lastUsedAt = Date.now();
+  readonly type: string;
+  readonly createdAt: number;
+  readonly #now: () => number;
+  #terms: SessionTerms;
+  #endsAt: number | null;
+  #lastUsedAt: number;
+  #state: SessionState = { name: "opening" };
   #uses = 0;
+  #running = 0;
   readonly #unused = new Set<() => void>();
   readonly #cut = new AbortController();
-  #endReason: string | undefined;
   /** Orders the executions. A slot stays taken until its run has ended, whatever became of the client. */
   readonly #queue = new PQueue({ concurrency: 1 });
   readonly #maxQueued: number;
+  readonly #onExecution: SessionOptions["onExecution"];
 
-  constructor(executorNumber: ExecutorNumber, options: { idleTimeoutMs: number; maxQueued: number }) {
-    this.executorNumber = executorNumber;
-    this.idleTimeoutMs = options.idleTimeoutMs;
+  constructor(options: SessionOptions) {
+    this.id = options.id ?? newSessionId();
+    this.executorNumber = options.executorNumber;
+    this.type = options.type;
+    this.#now = options.now;
+    this.#terms = options.terms;
     this.#maxQueued = options.maxQueued;
+    this.#onExecution = options.onExecution;
+    this.#lastUsedAt = options.now();
+    this.createdAt = options.createdAt ?? options.now();
+    const { lifetimeMs } = options.terms;
+    this.#endsAt = options.endsAt ?? (lifetimeMs === null ? null : this.createdAt + lifetimeMs);
   }
 
-  get endReason(): string | undefined {
-    return this.#endReason;
+  get state(): SessionState {
+    return this.#state;
+  }
+
+  get terms(): SessionTerms {
+    return this.#terms;
+  }
+
+  get lastUsedAt(): number {
+    return this.#lastUsedAt;
+  }
+
+  /** When the session ends if it stays idle; milliseconds since the epoch, `null` for never. */
+  get expiresAt(): number | null {
+    const { idleTimeoutMs } = this.#terms;
+    return idleTimeoutMs === null ? null : this.#lastUsedAt + idleTimeoutMs;
+  }
+
+  /** When the session ends whatever happens in it; milliseconds since the epoch, `null` for never. */
+  get endsAt(): number | null {
+    return this.#endsAt;
+  }
+
+  /** Executions that run. */
+  get running(): number {
+    return this.#running;
   }
 
   /** Executions that wait for their turn. */
   get queued(): number {
     return this.#queue.size;
-  }
-
-  /** When the session ends if it stays idle; milliseconds since the epoch. */
-  get expiresAt(): number {
-    return this.#lastUsedAt + this.idleTimeoutMs;
   }
 
   /** Aborted when the session has ended and what ran in it must not be waited for any longer. */
@@ -46,17 +98,39 @@ export class Session {
     return this.#uses > 0;
   }
 
-  isIdle(now: number): boolean {
-    return !this.isInUse && now >= this.expiresAt;
+  /**
+   * The one function that changes the state.
+   *
+   * @throws {Error} for a step that the transition table does not allow
+   */
+  change(next: SessionState): void {
+    assertTransition(this.#state.name, next.name);
+    this.#state = next;
   }
 
-  end(reason: string): void {
-    this.#endReason ??= reason;
+  /** Why its time is over, if it is. A session in which something runs, waits or streams is not idle. */
+  expiry(): string | undefined {
+    const now = this.#now();
+    if (this.#endsAt !== null && now >= this.#endsAt) return "its lifetime is over";
+    const { expiresAt } = this;
+    if (this.isInUse || expiresAt === null || now < expiresAt) return undefined;
+    return `idle for ${Math.floor((now - this.#lastUsedAt) / 1000)} s`;
+  }
+
+  /** Begins its time anew, with other limits where they are given; milliseconds, `null` for never. */
+  renew(limits: { idleTimeoutMs?: number | null; lifetimeMs?: number | null }): void {
+    const now = this.#now();
+    this.#lastUsedAt = now;
+    if (limits.idleTimeoutMs !== undefined)
+      this.#terms = { ...this.#terms, idleTimeoutMs: limits.idleTimeoutMs };
+    if (limits.lifetimeMs === undefined) return;
+    this.#terms = { ...this.#terms, lifetimeMs: limits.lifetimeMs };
+    this.#endsAt = limits.lifetimeMs === null ? null : now + limits.lifetimeMs;
   }
 
   /** @throws {ServiceError} `session_ended` */
   assertOpen(): void {
-    if (this.#endReason !== undefined) throw sessionEnded(this.id, this.#endReason);
+    if (this.#state.name === "ended") throw sessionEnded(this.id, this.#state.reason);
   }
 
   /** Keeps the session from counting as idle until the returned handle is disposed of. */
@@ -65,7 +139,7 @@ export class Session {
     return {
       [Symbol.dispose]: () => {
         this.#uses -= 1;
-        this.#lastUsedAt = Date.now();
+        this.#lastUsedAt = this.#now();
         if (!this.isInUse) for (const resolve of this.#unused) resolve();
       },
     };
@@ -79,7 +153,8 @@ export class Session {
     if (!this.isInUse) resolve();
     await promise;
     clearTimeout(timer);
-    this.#cut.abort(new Error(`the session has ended: ${this.#endReason}`));
+    const reason = this.#state.name === "ended" ? this.#state.reason : "it is needed otherwise";
+    this.#cut.abort(new Error(`the session has ended: ${reason}`));
   }
 
   /**
@@ -87,40 +162,58 @@ export class Session {
    *
    * @throws {ServiceError} `queue_full`, `session_ended`; or the signal's reason
    */
-  async enqueue<T>(signal: AbortSignal, run: () => Promise<T>): Promise<T> {
+  async enqueue<T>(signal: AbortSignal, run: (execution: Execution) => Promise<T>): Promise<T> {
     if (this.#queue.size >= this.#maxQueued) {
       const detail = `${this.#queue.size} executions wait in session ${this.id} already`;
       throw new ServiceError("queue_full", detail, { retryAfter: 1 });
     }
     using _ = this.use();
+    const execution = new Execution((changed) => this.#onExecution?.(this, changed));
     // The queue would free the slot of a run whose signal aborts, although it goes on: it knows of the wait alone.
     const waiting = new AbortController();
     const giveUp = () => waiting.abort(signal.reason);
     signal.addEventListener("abort", giveUp, { once: true });
-    const start = () => {
+    const start = async () => {
       signal.removeEventListener("abort", giveUp);
       signal.throwIfAborted();
       this.assertOpen();
-      return run();
+      execution.change({ name: "running" });
+      this.#running += 1;
+      try {
+        return await run(execution);
+      } finally {
+        this.#running -= 1;
+      }
     };
-    return await this.#queue.add(start, { signal: waiting.signal });
+    try {
+      return await this.#queue.add(start, { signal: waiting.signal });
+    } finally {
+      if (execution.state.name !== "ended")
+        execution.change({ name: "ended", outcome: this.#unfinished(signal) });
+    }
   }
 
   /** As {@link enqueue}, for a run that is a stream: its place is taken until the stream has ended. */
-  async *stream<T>(signal: AbortSignal, run: () => AsyncGenerator<T>): AsyncGenerator<T> {
-    const turn = Promise.withResolvers<void>();
+  async *stream<T>(signal: AbortSignal, run: (execution: Execution) => AsyncGenerator<T>): AsyncGenerator<T> {
+    const turn = Promise.withResolvers<Execution>();
     const ended = Promise.withResolvers<void>();
-    const place = this.enqueue(signal, () => {
-      turn.resolve();
+    const place = this.enqueue(signal, (execution) => {
+      turn.resolve(execution);
       return ended.promise;
     });
     place.catch(turn.reject);
-    await turn.promise;
+    const execution = await turn.promise;
     try {
-      yield* run();
+      yield* run(execution);
     } finally {
       ended.resolve();
     }
+  }
+
+  /** How a run ended that its executor did not bring to an end. */
+  #unfinished(signal: AbortSignal): "interrupted" | "restarted" | "executor_lost" {
+    if (signal.aborted) return "interrupted";
+    return this.#state.name === "ended" ? "restarted" : "executor_lost";
   }
 }
 

@@ -1,13 +1,20 @@
-import type { SessionId } from "#contract/ids.ts";
+import type { Logger } from "pino";
 import { ServiceError } from "#contract/errors.ts";
+import type { SessionEnv } from "#contract/executor-api.ts";
+import type { ExecutorNumber, SessionId, SessionName } from "#contract/ids.ts";
+import type { SessionSpec } from "#contract/manager-api.ts";
 import { sessionOf, type Executor } from "#manager/fleet/executor.ts";
+import type { ExecutorState } from "#manager/fleet/executor-state.ts";
 import type { Fleet } from "#manager/fleet/fleet.ts";
-import { resetExecutor } from "#manager/fleet/reset.ts";
+import type { Resetter } from "#manager/fleet/reset.ts";
 import { AllocationQueue, type Wish } from "./allocation-queue.ts";
-import { Session, sessionEnded } from "./session.ts";
-import { parseSessionRef, type SessionRef } from "./session-ref.ts";
+import { restoreSessions } from "./restore-sessions.ts";
+import type { Session } from "./session.ts";
+import type { SessionStore } from "./session-store.ts";
+import { SessionTable, type SessionListener } from "./session-table.ts";
+import { termsOf, type SessionTerms } from "./session-terms.ts";
 
-/** Rules of the session table. Times in milliseconds. */
+/** Rules for sessions. Times in milliseconds. */
 export interface SessionSettings {
   /** `open`: executing on a free executor opens a session on it. `strict`: it has to be allocated first. */
   allocation: "open" | "strict";
@@ -18,129 +25,193 @@ export interface SessionSettings {
   maxWaiting: number;
   /** How long an execution waits for its executor while that starts or is reset. */
   startWaitMs: number;
-  resetTimeoutMs: number;
 }
 
-/** How many ended session ids are remembered, to tell an ended session from one that never was. */
-const MAX_REMEMBERED = 100_000;
+/** What sessions are made from. */
+export interface SessionContext {
+  fleet: Fleet;
+  store: SessionStore;
+  resetter: Pick<Resetter, "reset">;
+  log: Logger;
+  /** Milliseconds since the epoch. */
+  now?: () => number;
+}
+
+/** New limits of a session, counted from now; milliseconds, `null` for never. */
+export interface NewLimits {
+  idleTimeoutMs?: number | null;
+  lifetimeMs?: number | null;
+}
+
+/** A session by the number of its executor, or by its id. */
+export type DirectRef = { executorNumber: ExecutorNumber } | { sessionId: SessionId };
 
 /** How long the requests of an ended session may take to end by themselves, which the restart makes them do. */
 const SETTLE_GRACE_MS = 500;
+/** How long an executor may take to accept the environment of a session. */
+const ENV_TIMEOUT_MS = 10_000;
 
-/** The session table: who holds which executor. */
+/** Who holds which executor: sessions are opened, found, renewed and ended here. */
 export class Sessions {
   readonly #fleet: Fleet;
+  readonly #store: SessionStore;
+  readonly #table: SessionTable;
+  readonly #resetter: Pick<Resetter, "reset">;
+  readonly #log: Logger;
+  readonly #now: () => number;
   readonly #settings: SessionSettings;
-  readonly #sessions = new Map<SessionId, Session>();
-  /** Why each session ended, oldest first. */
-  readonly #endReasons = new Map<SessionId, string>();
   readonly #queue: AllocationQueue<Session>;
 
-  constructor(fleet: Fleet, settings: SessionSettings) {
+  constructor({ fleet, store, resetter, log, now = Date.now }: SessionContext, settings: SessionSettings) {
     this.#fleet = fleet;
+    this.#store = store;
+    this.#table = new SessionTable(store, now);
+    this.#resetter = resetter;
+    this.#log = log;
+    this.#now = now;
     this.#settings = settings;
     this.#queue = new AllocationQueue(settings.maxWaiting);
-    fleet.onChange((executor, from) => {
-      const sessionId = sessionOf(from);
-      if (sessionId !== undefined && sessionOf(executor.state) !== sessionId) {
-        this.#close(
-          sessionId,
-          from.name === "unhealthy" ? `executor lost: ${from.reason}` : "executor reset",
-        );
-      }
-      if (executor.state.name === "free") this.#queue.offer(executor);
-      if (executor.state.name === "unhealthy") this.#queue.refuse(executor, unavailable(executor));
-    });
+    fleet.onChange((executor, from) => this.#follow(executor, from));
   }
 
+  /** Clients that wait for an executor. */
   get waiting(): number {
     return this.#queue.size;
   }
 
+  /** Every session that has not ended, oldest first. */
+  get all(): Session[] {
+    return this.#table.all;
+  }
+
+  /** Tells of every change of a session and of what is executed in it, until the handle is disposed of. */
+  onChange(listener: SessionListener): Disposable {
+    return this.#table.onChange(listener);
+  }
+
+  /** Takes up the sessions that an earlier manager left. */
+  restore(): void {
+    const parts = { fleet: this.#fleet, store: this.#store, table: this.#table };
+    restoreSessions(parts, { maxQueued: this.#settings.maxQueued, now: this.#now() });
+  }
+
   /**
-   * Claims the executor that has been free longest, waiting for one for at most `waitMs`.
+   * Opens a session on the executor that has been free longest, waiting for one for at most `waitMs`.
    *
-   * @throws {ServiceError} `unknown_type`, `no_executor_free`, `too_many_waiting`; or the signal's reason
+   * @throws {ServiceError} `unknown_type`, `no_executor_free`, `too_many_waiting`, `env_unsupported`,
+   *   `executor_unavailable`, `storage_failed`; or the signal's reason
    */
   async allocate(
-    type: string | undefined,
-    options: { waitMs: number; signal: AbortSignal },
+    spec: SessionSpec,
+    options: { waitMs: number; signal: AbortSignal; name?: SessionName },
   ): Promise<Session> {
+    const { type } = spec;
     if (type !== undefined && !this.#fleet.types.includes(type)) {
       throw new ServiceError("unknown_type", `Unknown container type: ${type}`);
     }
     const matches = (executor: Executor) => type === undefined || executor.type === type;
-    const session = await this.#claim({ matches }, options);
-    if (session) return session;
+    const terms = termsOf(spec, { name: options.name, idleTimeoutMs: this.#settings.idleTimeoutMs });
+    const session = await this.#claim({ matches }, { ...options, terms });
+    if (session) return await this.#prepare(session, spec.env ?? {});
     const what = type === undefined ? "executor" : `executor of type ${type}`;
     throw new ServiceError("no_executor_free", `No ${what} is free`, { retryAfter: 1 });
   }
 
+  /** The session of a name, if there is one. */
+  named(name: SessionName): Session | undefined {
+    const session = this.#table.named(name);
+    return session && this.#isLive(session) ? session : undefined;
+  }
+
+  executorOf(session: Session): Executor {
+    return this.#fleet.get(session.executorNumber);
+  }
+
   /** @throws {ServiceError} `unknown_container`, `unknown_session`, `session_ended` */
-  find(ref: SessionRef): { executor: Executor; session: Session | undefined } {
+  find(ref: DirectRef): { executor: Executor; session: Session | undefined } {
     if ("executorNumber" in ref) {
       const executor = this.#fleet.get(ref.executorNumber);
-      return { executor, session: this.#openSessionOf(executor) };
+      const id = sessionOf(executor.state);
+      const session = id === undefined ? undefined : this.#table.get(id);
+      return { executor, session: session && this.#isLive(session) ? session : undefined };
     }
-    const session = this.#sessions.get(ref.sessionId);
-    if (session) return { executor: this.#fleet.get(session.executorNumber), session };
-    const endReason = this.#endReasons.get(ref.sessionId);
-    if (endReason !== undefined) throw sessionEnded(ref.sessionId, endReason);
-    throw new ServiceError("unknown_session", `Session ${ref.sessionId} not found`);
+    const session = this.#table.get(ref.sessionId);
+    if (!session || !this.#isLive(session)) throw this.#table.refusalOf(ref.sessionId);
+    return { executor: this.executorOf(session), session };
   }
 
   /**
-   * The session to execute in. On an executor that nobody holds one is opened, unless allocation is strict.
+   * The session to execute in. On an executor that nobody holds one is opened, unless allocation is strict. An executor
+   * that is only starting is waited for.
    *
    * @throws {ServiceError} as {@link find}, and `executor_unavailable`, `not_allocated`; or the signal's reason
    */
-  async findOrOpen(ref: SessionRef, signal: AbortSignal): Promise<{ executor: Executor; session: Session }> {
+  async findOrOpen(ref: DirectRef, signal: AbortSignal): Promise<{ executor: Executor; session: Session }> {
     const { executor, session } = this.find(ref);
     assertAvailable(executor);
-    if (session) return { executor, session };
+    if (session) {
+      await this.#untilStarted(executor, signal);
+      session.assertOpen();
+      return { executor, session };
+    }
     if (this.#settings.allocation === "strict") throw notAllocated(executor);
+    const { startWaitMs, idleTimeoutMs } = this.#settings;
     const opened = await this.#claim(
       { matches: (candidate) => candidate === executor, shares: true },
-      { waitMs: this.#settings.startWaitMs, signal },
+      { waitMs: startWaitMs, signal, terms: termsOf({}, { idleTimeoutMs }) },
     );
-    if (opened) return { executor, session: opened };
-    throw new ServiceError("executor_unavailable", `Container ${executor.number} is ${executor.state.name}`, {
-      retryAfter: 1,
-    });
+    if (!opened) throw notYet(executor);
+    return { executor, session: opened };
   }
 
   /**
-   * Ends the session at once; resolves when its executor is clean and free again, after `waitMs`, or when the signal
-   * aborts. `ref` is a session reference as a client wrote it.
+   * Begins a session's time anew. It either has its new time afterwards or is answered as ended, also at the very
+   * moment at which its time is over.
    *
-   * @returns whether the executor is free again
-   * @throws {ServiceError} `not_allocated`
+   * @throws {ServiceError} `session_ended`, `storage_failed`
    */
-  async deallocate(
-    ref: string,
-    { waitMs, signal }: { waitMs: number; signal: AbortSignal },
-  ): Promise<{ executor: Executor; clean: boolean }> {
-    const { executor, session } = this.#findHeld(ref);
-    void this.#end(session, "deallocated");
-    const settled = this.#fleet.waitForState(
-      executor,
-      ({ name }) => name !== "resetting",
-      AbortSignal.any([AbortSignal.timeout(waitMs), signal]),
-    );
-    await settled.catch(() => undefined);
-    return { executor, clean: executor.state.name !== "resetting" && executor.state.name !== "unhealthy" };
+  renew(session: Session, limits: NewLimits): void {
+    this.#isLive(session);
+    session.assertOpen();
+    session.renew(limits);
+    this.#store.setLimits(session);
   }
 
-  /** Ends a session whose client went away before it was told of it. One that has ended already stays as it is. */
-  abandon(session: Session): void {
-    if (session.endReason === undefined) void this.#end(session, "its client hung up");
+  /**
+   * Ends a session at once, and resets its executor. One that has ended already stays as it is.
+   *
+   * @returns when the executor is clean, or known not to become so
+   * @throws {ServiceError} `storage_failed`: the session goes on then
+   */
+  end(session: Session, reason: string): Promise<void> {
+    if (session.state.name === "ended") return Promise.resolve();
+    this.#close(session, reason);
+    return this.#clear(session, reason);
+  }
+
+  /** Resolves when an executor has been reset, or when the signal aborts; tells whether it is clean. */
+  async untilClean(executor: Executor, signal: AbortSignal): Promise<boolean> {
+    const settled = this.#fleet.waitForState(executor, ({ name }) => name !== "resetting", signal);
+    await settled.catch(() => undefined);
+    return executor.state.name !== "resetting" && executor.state.name !== "unhealthy";
   }
 
   /** Ends every session and resets its executor. */
   async restartAll(): Promise<Executor[]> {
-    const held = this.#open();
-    await Promise.all(held.map((session) => this.#end(session, "the fleet was restarted")));
-    return held.map((session) => this.#fleet.get(session.executorNumber));
+    const held = this.all;
+    await Promise.all(held.map((session) => this.end(session, "the fleet was restarted")));
+    return held.map((session) => this.executorOf(session));
+  }
+
+  /** Ends the sessions whose time is over. */
+  reap(): void {
+    for (const session of this.all) {
+      try {
+        this.#isLive(session);
+      } catch (error) {
+        this.#log.error({ err: error, session: session.id }, "a session could not be ended");
+      }
+    }
   }
 
   /** Sends away the clients that wait for an executor, because the manager stops. */
@@ -148,55 +219,65 @@ export class Sessions {
     this.#queue.clear(new ServiceError("shutting_down", "The manager stops"));
   }
 
-  /** Ends the sessions that are idle for longer than they may be. */
-  reapIdle(now: number): void {
-    for (const session of this.#open()) if (session.isIdle(now)) void this.#end(session, "idle for too long");
+  /** The manager stops: ends what is not detached, without a reset, and tells which sessions are left. */
+  close(): Session[] {
+    for (const session of this.all) if (!session.terms.detached) this.#close(session, "the manager stopped");
+    return this.all;
   }
 
-  #open(): Session[] {
-    return this.#fleet.executors.flatMap((executor) => this.#openSessionOf(executor) ?? []);
+  /** Whether a session goes on. It ends here when its time is over, so that the clock decides and not the reaper. */
+  #isLive(session: Session): boolean {
+    if (session.state.name === "ended") return false;
+    const reason = session.expiry();
+    if (reason === undefined) return true;
+    void this.end(session, reason);
+    return false;
   }
 
-  #openSessionOf(executor: Executor): Session | undefined {
-    const sessionId = sessionOf(executor.state);
-    return sessionId === undefined ? undefined : this.#sessions.get(sessionId);
-  }
-
-  #findHeld(ref: string): { executor: Executor; session: Session } {
-    const refusal = (cause?: unknown) =>
-      new ServiceError("not_allocated", `Container ${ref} is not allocated`, { cause });
+  /** Follows what becomes of the executors that sessions hold. */
+  #follow(executor: Executor, from: ExecutorState): void {
+    const { state } = executor;
+    const id = sessionOf(from);
+    const held = id === undefined ? undefined : this.#table.get(id);
     try {
-      const { executor, session } = this.find(parseSessionRef(ref));
-      if (session) return { executor, session };
+      if (held && sessionOf(state) !== held.id) this.#close(held, endReasonOf(from));
+      else if (held) this.#followHeld(held, state);
+      if (state.name === "free") this.#store.cleaned(executor.number);
     } catch (error) {
-      throw refusal(error);
+      this.#log.error({ err: error, executor: executor.number }, "a change could not be written to disk");
     }
-    throw refusal();
+    if (state.name === "free") this.#queue.offer(executor);
+    if (state.name === "unhealthy") this.#queue.refuse(executor, unavailable(executor));
   }
 
-  /** Makes a session's id dead for ever; why is remembered for the latest ones. */
-  #close(id: SessionId, reason: string): void {
-    const session = this.#sessions.get(id);
-    if (!session) return;
-    session.end(reason);
-    this.#sessions.delete(id);
-    this.#endReasons.set(id, reason);
-    const oldest = this.#endReasons.keys().next().value;
-    if (this.#endReasons.size > MAX_REMEMBERED && oldest !== undefined) this.#endReasons.delete(oldest);
+  #followHeld(session: Session, state: ExecutorState): void {
+    const { name } = session.state;
+    if (state.name === "allocated" && name === "unreachable") this.#table.change(session, { name: "open" });
+    if ((state.name === "unhealthy" || state.name === "starting") && name !== "opening")
+      this.#table.change(session, { name: "unreachable", reason: state.reason });
+  }
+
+  async #untilStarted(executor: Executor, signal: AbortSignal): Promise<void> {
+    if (executor.state.name !== "starting") return;
+    const limit = AbortSignal.any([signal, AbortSignal.timeout(this.#settings.startWaitMs)]);
+    const started = this.#fleet.waitForState(executor, ({ name }) => name !== "starting", limit);
+    await started.catch(() => signal.throwIfAborted());
+    assertAvailable(executor);
+    if (executor.state.name === "starting") throw notYet(executor);
   }
 
   /** A session on a matching executor, or undefined when none came free in time. */
   async #claim(
     wish: Omit<Wish<Session>, "take">,
-    { waitMs, signal }: { waitMs: number; signal: AbortSignal },
+    { waitMs, signal, terms }: { waitMs: number; signal: AbortSignal; terms: SessionTerms },
   ): Promise<Session | undefined> {
     signal.throwIfAborted();
+    const take = (executor: Executor) => this.#openOn(executor, terms);
     const free = this.#fleet.oldestFree(wish.matches);
-    if (free) return this.#openOn(free);
+    if (free) return take(free);
     if (waitMs <= 0) return undefined;
     const timeout = AbortSignal.timeout(waitMs);
     try {
-      const take = (executor: Executor) => this.#openOn(executor);
       return await this.#queue.wait({ ...wish, take }, AbortSignal.any([timeout, signal]));
     } catch (error) {
       if (timeout.aborted && !signal.aborted) return undefined;
@@ -204,25 +285,70 @@ export class Sessions {
     }
   }
 
-  #openOn(executor: Executor): Session {
-    const session = new Session(executor.number, this.#settings);
-    this.#sessions.set(session.id, session);
+  /** Claims a free executor. A session with an environment is not open before its kernel has that. */
+  #openOn(executor: Executor, terms: SessionTerms): Session {
+    const { number: executorNumber, type } = executor;
+    const needsEnv = terms.env.names.length > 0;
+    const session = this.#table.add({ executorNumber, type, terms, maxQueued: this.#settings.maxQueued });
+    try {
+      if (needsEnv) this.#store.lease(executorNumber, executor.bootId);
+      else this.#store.open(session, executor.bootId);
+    } catch (error) {
+      this.#table.close(session, "it could not be written to disk");
+      throw error;
+    }
     this.#fleet.changeState(executor, { name: "allocated", sessionId: session.id });
+    if (!needsEnv) this.#table.change(session, { name: "open" });
     return session;
   }
 
-  async #end(session: Session, reason: string): Promise<void> {
-    this.#close(session.id, reason);
-    const executor = this.#fleet.get(session.executorNumber);
-    if (executor.state.name === "unhealthy") {
-      return this.#fleet.changeState(executor, { name: "unhealthy", reason: executor.state.reason });
+  /** Gives the kernel of a new session its environment. */
+  async #prepare(session: Session, env: SessionEnv): Promise<Session> {
+    if (session.state.name !== "opening") return session;
+    using _ = session.use();
+    const executor = this.executorOf(session);
+    try {
+      const signal = AbortSignal.any([AbortSignal.timeout(ENV_TIMEOUT_MS), executor.lostSignal]);
+      const { env: names } = await executor.client.restart(signal, { env });
+      if (names === undefined) {
+        throw new ServiceError("env_unsupported", `Executors of type ${executor.type} take no environment`);
+      }
+      session.assertOpen();
+      this.#store.open(session, executor.bootId);
+      this.#table.change(session, { name: "open" });
+      return session;
+    } catch (error) {
+      void this.end(session, "its environment could not be set");
+      if (error instanceof ServiceError && error.code !== "session_ended") throw error;
+      throw unavailable(executor, error);
     }
-    await resetExecutor(this.#fleet, executor, {
-      reason: `session ${reason}`,
-      timeoutMs: this.#settings.resetTimeoutMs,
+  }
+
+  /** Makes a session's id dead for ever. */
+  #close(session: Session, reason: string): void {
+    if (session.state.name !== "opening") this.#store.end(session.id, reason, this.#now());
+    this.#table.close(session, reason);
+  }
+
+  async #clear(session: Session, reason: string): Promise<void> {
+    const executor = this.executorOf(session);
+    const { state } = executor;
+    if (state.name === "unhealthy" || state.name === "starting") {
+      // Its prober resets it when it answers.
+      const { sessionId: _, ...unclaimed } = state;
+      return this.#fleet.changeState(executor, unclaimed);
+    }
+    await this.#resetter.reset(executor, {
+      reason: `session ended: ${reason}`,
       ...(session.isInUse ? { settled: () => session.settle(SETTLE_GRACE_MS) } : {}),
     });
   }
+}
+
+function endReasonOf(from: ExecutorState): string {
+  if (from.name === "unhealthy") return `executor lost: ${from.reason}`;
+  if (from.name === "starting") return "executor lost: it was started anew while no manager ran";
+  return "executor reset";
 }
 
 /** @throws {ServiceError} `executor_unavailable` */
@@ -235,7 +361,11 @@ export function notAllocated({ number }: Executor): ServiceError {
   return new ServiceError("not_allocated", `Container ${number} is not allocated or invalid`);
 }
 
-function unavailable({ number, state }: Executor): ServiceError {
-  const cause = "reason" in state ? new Error(state.reason) : undefined;
+function notYet({ number, state }: Executor): ServiceError {
+  return new ServiceError("executor_unavailable", `Container ${number} is ${state.name}`, { retryAfter: 1 });
+}
+
+function unavailable({ number, state }: Executor, error?: unknown): ServiceError {
+  const cause = error ?? ("reason" in state ? new Error(state.reason) : undefined);
   return new ServiceError("executor_unavailable", `Container ${number} is not available`, { cause });
 }

@@ -28,11 +28,16 @@ beforeAll(async () => {
   const both: Backend = {
     name: "process",
     warnings: [],
-    start: async (onLost) => [
-      ...(await ours.start(onLost)),
-      { number: executorNumberSchema.parse(FOREIGN), type: "foreign", url: foreign.url },
+    plan: async () => [
+      ...(await ours.plan()),
+      { number: executorNumberSchema.parse(FOREIGN), type: "foreign" },
     ],
-    [Symbol.asyncDispose]: () => ours[Symbol.asyncDispose](),
+    preview: (signal) => ours.preview(signal),
+    start: async (events, signal) => {
+      events.placed(executorNumberSchema.parse(FOREIGN), { url: foreign.url });
+      await ours.start(events, signal);
+    },
+    stop: (kept) => ours.stop(kept),
   };
   manager = cleanup.use(await startManager(testSettings(), both, pino({ level: "silent" })));
   const { fleet } = manager;

@@ -133,7 +133,9 @@ describe("a client that hangs up leaves no ghost", () => {
       if (changed !== executor || executor.state.name !== "allocated" || served) return;
       served = true;
       socket.destroy();
-      queueMicrotask(() => fleet.manager.fleet.markLost(executor.number, "taken away by the test"));
+      queueMicrotask(() =>
+        fleet.manager.fleet.markLost(executor.number, { reason: "taken away by the test" }),
+      );
     });
     socket.write("POST /allocate?container_type=typescript HTTP/1.1\r\nHost: localhost\r\n\r\n");
     await until("the client was served", () => served || undefined);

@@ -5,10 +5,14 @@ import { startTestFleet, type TestFleet } from "#tests/support/manager.ts";
 
 const TYPES = ["python", "python", "typescript"];
 
+const MUCH_MS = 1e9;
+/** By how much the manager's clock is ahead. */
+let aheadMs = 0;
 let fleet: TestFleet;
 
 beforeAll(async () => {
   fleet = await startTestFleet(TYPES, {
+    now: () => Date.now() + aheadMs,
     probe: { intervalMs: 20, startIntervalMs: 5, timeoutMs: 500, resetTimeoutMs: 5_000 },
   });
 });
@@ -46,11 +50,12 @@ async function take(one: Step): Promise<void> {
     case "deallocate":
       return ok(await fleet.post(`/deallocate/${one.number}?wait=${one.wait}`));
     case "lose":
-      return manager.fleet.markLost(manager.fleet.get(one.number).number, "lost by the test");
+      return manager.fleet.markLost(manager.fleet.get(one.number).number, { reason: "lost by the test" });
     case "restart":
       return ok(await fleet.post("/restart"));
     case "reap":
-      return manager.sessions.reapIdle(Date.now() + 1e10);
+      aheadMs += MUCH_MS;
+      return manager.sessions.reap();
   }
 }
 

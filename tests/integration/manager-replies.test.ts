@@ -92,7 +92,12 @@ describe("failure replies", () => {
     ["deallocating what is free", "/deallocate/1", 400, "Container 1 is not allocated"],
     ["deallocating nonsense", "/deallocate/abc", 400, "Container abc is not allocated"],
     ["a number that is not there", "/session/99/restart", 404, "Container 99 not found"],
-    ["a name that is no reference", "/session/abc/restart", 404, "Container abc not found"],
+    [
+      "a name that nobody gave",
+      "/session/abc/restart",
+      404,
+      expect.stringContaining('There is no session "abc" in namespace "default" (12 tries in '),
+    ],
   ])("%s", async (_, path, status, detail) => {
     const reply = await post(path).expect(status);
     expect(reply.body).toMatchObject({ detail, code: expect.any(String) });
@@ -145,6 +150,7 @@ test.each([
 test("every reply carries a request id: one of its own, or the caller's", async () => {
   const paths = [
     "/health",
+    "/sessions",
     "/status",
     "/nowhere",
     "/session/0/health",
@@ -166,15 +172,21 @@ test("/openapi.json describes every endpoint, in OpenAPI 3.1", async () => {
   expect(body.openapi).toBe("3.1.0");
   expect(Object.keys(body.paths).toSorted()).toEqual([
     "/allocate",
+    "/connection",
     "/deallocate/{ref}",
+    "/events",
     "/health",
+    "/readyz",
     "/restart",
+    "/session/{ref}",
     "/session/{ref}/execute",
     "/session/{ref}/health",
     "/session/{ref}/interrupt",
     "/session/{ref}/ready",
+    "/session/{ref}/renew",
     "/session/{ref}/restart",
     "/session/{ref}/restart-status",
+    "/sessions",
     "/status",
   ]);
   const { content } = body.paths["/session/{ref}/execute"].post.requestBody;

@@ -1,16 +1,18 @@
 import { pino } from "pino";
 import { expect, test } from "vitest";
-import { executorNumberSchema } from "#contract/ids.ts";
+import { executorNumberSchema, newSessionId } from "#contract/ids.ts";
 import { Fleet } from "#manager/fleet/fleet.ts";
-import { resetExecutor } from "#manager/fleet/reset.ts";
+import { Resetter } from "#manager/fleet/reset.ts";
+import { StaticBackend } from "#manager/fleet/static-backend.ts";
 import { startTestManager } from "#tests/support/manager.ts";
 import { sendJson, startScriptedExecutor } from "#tests/support/scripted-executor.ts";
 import { until } from "#tests/support/until.ts";
 
-const post = (url: string, json?: unknown) =>
+const post = (url: string, json?: unknown, signal?: AbortSignal) =>
   fetch(url, {
     method: "POST",
     headers: { "content-type": "application/json" },
+    ...(signal ? { signal } : {}),
     ...(json === undefined ? {} : { body: JSON.stringify(json) }),
   });
 
@@ -72,13 +74,17 @@ test("a reset that outlives the loss of its executor does not spoil what came af
   await using executor = await startScriptedExecutor({});
   await using fleet = new Fleet(pino({ level: "silent" }));
   const number = executorNumberSchema.parse(0);
-  fleet.add([{ number, type: "python", url: executor.url }]);
+  fleet.add([{ number, type: "python" }]);
   const held = fleet.get(0);
-  await resetExecutor(fleet, held, {
+  await held.place({ url: executor.url });
+  fleet.changeState(held, { name: "free" });
+  fleet.changeState(held, { name: "allocated", sessionId: newSessionId() });
+  const backend = new StaticBackend("not read");
+  const resetter = new Resetter(fleet, backend, { timeoutMs: 5_000, stop: new AbortController().signal });
+  await resetter.reset(held, {
     reason: "session deallocated",
-    timeoutMs: 5_000,
     settled: async () => {
-      fleet.markLost(number, "lost by the test");
+      fleet.markLost(number, { reason: "lost by the test" });
       fleet.changeState(held, { name: "free" });
     },
   });
@@ -93,9 +99,10 @@ test("a deallocation is not waited for any longer when its client hangs up, and 
   await post(`${manager.url}/allocate`);
   ready = false;
   const hangUp = new AbortController();
-  const deallocation = manager.sessions.deallocate("0", { waitMs: 60_000, signal: hangUp.signal });
+  const deallocation = post(`${manager.url}/deallocate/0?wait=60`, undefined, hangUp.signal);
+  await until("the reset is under way", () => manager.fleet.countByState().resetting === 1 || undefined);
   hangUp.abort();
-  expect(await deallocation).toMatchObject({ clean: false });
+  await expect(deallocation).rejects.toThrow("aborted");
   ready = true;
   await until("the executor is free", () => manager.fleet.countByState().free === 1 || undefined);
 });

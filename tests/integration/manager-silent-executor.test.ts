@@ -6,9 +6,9 @@ import { until } from "#tests/support/until.ts";
 test("an executor that gives no answer is restarted, free and clean, and its session has ended", async () => {
   const probe = { intervalMs: 100, timeoutMs: 200, restartAfterMs: 2_000 };
   const others = new Set(await descendantsOf(process.pid));
-  await using manager = await startProcessFleet({ types: ["python"] }, probe);
+  await using manager = await startProcessFleet({ types: ["python"] }, { probe });
   const signal = AbortSignal.timeout(10_000);
-  const { id } = await manager.sessions.allocate(undefined, { waitMs: 0, signal });
+  const { id } = await manager.sessions.allocate({}, { waitMs: 0, signal });
   const { bootId } = manager.fleet.get(0);
   const started = (await descendantsOf(process.pid)).filter((pid) => !others.has(pid));
   const [executor] = started;

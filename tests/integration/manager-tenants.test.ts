@@ -93,12 +93,12 @@ describe("an executor that nobody holds", () => {
   });
 });
 
-test.each(["GET", "DELETE", "POST"])("there is no %s of a session itself: 404", async (method) => {
+test.each(["GET", "DELETE"])("there is no session to %s on an executor that nobody holds", async (method) => {
   const reply = await request(method, "/session/0");
   expect(reply.status).toBe(404);
   expect(await reply.json()).toMatchObject({
-    code: "not_found",
-    detail: `There is no ${method} /session/0`,
+    code: "unknown_session",
+    detail: "Container 0 has no session",
   });
   expect(manager.fleet.countByState()).toMatchObject({ free: 1 });
 });

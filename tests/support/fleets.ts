@@ -5,9 +5,11 @@ import { pino } from "pino";
 import type { Backend } from "#manager/fleet/backend.ts";
 import { DockerBackend, type DockerBackendSettings } from "#manager/fleet/docker/docker-backend.ts";
 import { Engine } from "#manager/fleet/docker/engine.ts";
-import { ProcessBackend, type ProcessBackendSettings } from "#manager/fleet/process-backend.ts";
-import type { ProbeSettings } from "#manager/fleet/prober.ts";
-import { startManager, type RunningManager } from "#manager/start-manager.ts";
+import { ProcessBackend } from "#manager/fleet/process/process-backend.ts";
+import type { ProcessBackendSettings } from "#manager/fleet/process/wanted-executor.ts";
+import { startManager, type ManagerSettings, type RunningManager } from "#manager/start-manager.ts";
+import { testSettings } from "./manager.ts";
+import { processSettings } from "./process-settings.ts";
 import { until } from "./until.ts";
 
 export const PROJECT_DIR = join(import.meta.dirname, "../..");
@@ -20,10 +22,10 @@ const log = pino({ level: "silent" });
 /** Executors as processes, from source. They load `test-code/utilities`. */
 export async function startProcessFleet(
   settings: Partial<ProcessBackendSettings> = {},
-  probe?: Partial<ProbeSettings>,
+  manager?: Partial<ManagerSettings>,
 ): Promise<RunningManager> {
   const logDir = await mkdtemp(join(tmpdir(), "fleet-logs-"));
-  return await start(processBackend(logDir, settings), logDir, probe);
+  return await start(processBackend(logDir, settings), logDir, manager);
 }
 
 /** The backend of {@link startProcessFleet}. */
@@ -31,24 +33,7 @@ export function processBackend(
   logDir: string,
   settings: Partial<ProcessBackendSettings> = {},
 ): ProcessBackend {
-  const { PATH = "", HOME = "", FLEET_PYTHON = "python3" } = process.env;
-  return new ProcessBackend(
-    {
-      types: ["python", "python"],
-      command: [process.execPath, join(PROJECT_DIR, "executor/main.ts")],
-      env: {
-        PATH,
-        HOME,
-        KERNEL_PYTHON: FLEET_PYTHON,
-        WORKSPACE_FOLDER: UTILITIES_DIR,
-        EXECUTION_TIMEOUT: "30",
-      },
-      envOfType: {},
-      logDir,
-      ...settings,
-    },
-    log,
-  );
+  return new ProcessBackend(processSettings(logDir, settings), log);
 }
 
 /** Executors as containers of the engine that answers here. They load `test-code/utilities`. */
@@ -56,7 +41,7 @@ export async function startDockerFleet(
   spec: Partial<DockerBackendSettings["spec"]> = {},
   directory?: string,
   engine: Engine = new Engine(),
-  probe?: Partial<ProbeSettings>,
+  manager?: Partial<ManagerSettings>,
 ): Promise<RunningManager> {
   const dataDir = directory ?? (await mkdtemp(join(tmpdir(), "fleet-data-")));
   const settings: DockerBackendSettings = {
@@ -75,36 +60,19 @@ export async function startDockerFleet(
     secret: "only for tests",
     onProgress: () => {},
   };
-  return await start(new DockerBackend(settings, engine, log), dataDir, probe);
+  return await start(new DockerBackend(settings, engine, log), dataDir, manager);
 }
 
 /** Serves the backend on a free port; resolves when every executor is free. Disposing removes `directory` too. */
 async function start(
   backend: Backend,
   directory: string,
-  probe: Partial<ProbeSettings> = {},
+  { probe = {}, ...settings }: Partial<ManagerSettings> = {},
 ): Promise<RunningManager> {
   await using cleanup = new AsyncDisposableStack();
   cleanup.defer(() => rm(directory, { recursive: true, force: true }));
   const manager = cleanup.use(
-    await startManager(
-      {
-        host: "127.0.0.1",
-        port: 0,
-        apiKeys: [],
-        allowedHosts: [],
-        allocation: "open",
-        idleTimeoutMs: 600_000,
-        maxQueued: 32,
-        maxWaiting: 32,
-        startWaitMs: 60_000,
-        maxConnections: 1024,
-        maxBodyBytes: 32 * 1024 * 1024,
-        probe,
-      },
-      backend,
-      log,
-    ),
+    await startManager({ ...testSettings({ probe }), idleTimeoutMs: 600_000, ...settings }, backend, log),
   );
   const { fleet } = manager;
   await until(

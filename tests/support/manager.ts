@@ -13,7 +13,7 @@ import { until } from "./until.ts";
 /** A manager's settings as its defaults make them, on any free port, with probes fast enough for a test. */
 export function testSettings(overrides: Partial<ManagerSettings> = {}): ManagerSettings {
   return {
-    ...managerSettings(parseEnv(managerEnvSchema, { FLEET_PORT: "0" }), []),
+    ...managerSettings(parseEnv(managerEnvSchema, { FLEET_PORT: "0" })),
     probe: { intervalMs: 50, startIntervalMs: 10, timeoutMs: 500, resetTimeoutMs: 5_000 },
     ...overrides,
   };

@@ -1,12 +1,13 @@
+import { ConfigError } from "#manager/config-error.ts";
 import { describe, expect, test } from "vitest";
 import { parseKeyFile } from "#contract/key-file.ts";
-import { ConfigError, managerEnvSchema, managerSettings, parseEnv } from "#manager/config.ts";
+import { managerEnvSchema, managerSettings, parseEnv } from "#manager/config.ts";
 
 const read = (env: Record<string, string | undefined>) => parseEnv(managerEnvSchema, env);
 
 describe("the environment", () => {
   test("may be empty: loopback, port 5000, open allocation, half an hour of idleness", () => {
-    expect(managerSettings(read({}), [])).toMatchObject({
+    expect(managerSettings(read({}))).toMatchObject({
       host: "127.0.0.1",
       port: 5000,
       apiKeys: [],
@@ -40,12 +41,12 @@ describe("the environment", () => {
   });
 
   test("takes times in seconds, and none that a date could not hold", () => {
-    expect(managerSettings(read({ FLEET_IDLE_TIMEOUT: "0.5" }), []).idleTimeoutMs).toBe(500);
+    expect(managerSettings(read({ FLEET_IDLE_TIMEOUT: "0.5" })).idleTimeoutMs).toBe(500);
     expect(() => read({ FLEET_IDLE_TIMEOUT: "1e300" })).toThrow("FLEET_IDLE_TIMEOUT");
   });
 
   test.each(["a,b", "a b", " a,\n b ,"])("takes lists parted by commas or spaces: %j", (FLEET_API_KEYS) => {
-    expect(managerSettings(read({ FLEET_API_KEYS }), ["c"]).apiKeys).toEqual(["a", "b", "c"]);
+    expect(managerSettings(read({ FLEET_API_KEYS }), { keysOfFile: ["c"] }).apiKeys).toEqual(["a", "b", "c"]);
   });
 });
 
@@ -59,7 +60,7 @@ describe("an address that others reach", () => {
   test.each(["0.0.0.0", "::", "192.168.1.5", "fleet.example"])(
     "%s without keys is refused, with the way out",
     (FLEET_HOST) => {
-      expect(() => managerSettings(read({ FLEET_HOST }), [])).toThrow(
+      expect(() => managerSettings(read({ FLEET_HOST }))).toThrow(
         new ConfigError(
           `refused to serve on ${FLEET_HOST} without API keys: whoever reaches the port could run code here. ` +
             "Set FLEET_API_KEYS or FLEET_API_KEYS_FILE, or serve on 127.0.0.1.",
@@ -69,21 +70,21 @@ describe("an address that others reach", () => {
   );
 
   test("is served with keys, of the variable or of a file", () => {
-    expect(managerSettings(read({ FLEET_HOST: "0.0.0.0", FLEET_API_KEYS: "k" }), []).host).toBe("0.0.0.0");
-    expect(managerSettings(read({ FLEET_HOST: "0.0.0.0" }), ["k"]).host).toBe("0.0.0.0");
+    expect(managerSettings(read({ FLEET_HOST: "0.0.0.0", FLEET_API_KEYS: "k" })).host).toBe("0.0.0.0");
+    expect(managerSettings(read({ FLEET_HOST: "0.0.0.0" }), { keysOfFile: ["k"] }).host).toBe("0.0.0.0");
   });
 
   test("in a container is the one on which the port is published", () => {
     const FLEET_HOST = "0.0.0.0";
-    expect(managerSettings(read({ FLEET_HOST, FLEET_PUBLISHED_ON: "127.0.0.1" }), []).host).toBe(FLEET_HOST);
-    expect(() => managerSettings(read({ FLEET_HOST, FLEET_PUBLISHED_ON: "0.0.0.0" }), [])).toThrow(
+    expect(managerSettings(read({ FLEET_HOST, FLEET_PUBLISHED_ON: "127.0.0.1" })).host).toBe(FLEET_HOST);
+    expect(() => managerSettings(read({ FLEET_HOST, FLEET_PUBLISHED_ON: "0.0.0.0" }))).toThrow(
       "without API keys",
     );
-    expect(() => managerSettings(read({ FLEET_PUBLISHED_ON: "10.0.0.1" }), [])).toThrow("10.0.0.1");
+    expect(() => managerSettings(read({ FLEET_PUBLISHED_ON: "10.0.0.1" }))).toThrow("10.0.0.1");
   });
 
   test.each(["127.0.0.1", "::1", "localhost"])("is not %s", (FLEET_HOST) => {
-    expect(managerSettings(read({ FLEET_HOST }), []).host).toBe(FLEET_HOST);
+    expect(managerSettings(read({ FLEET_HOST })).host).toBe(FLEET_HOST);
   });
 });
 

@@ -2,7 +2,12 @@ import { pino } from "pino";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { executorStateSchema, type ExecutorState as StateName } from "#contract/manager-api.ts";
 import { executorNumberSchema, newSessionId } from "#contract/ids.ts";
-import { assertTransition, ExecutorStateMachine, type ExecutorState } from "#manager/fleet/executor-state.ts";
+import {
+  assertTransition,
+  ExecutorLost,
+  ExecutorStateMachine,
+  type ExecutorState,
+} from "#manager/fleet/executor-state.ts";
 import { Executor, sessionOf } from "#manager/fleet/executor.ts";
 import { Fleet } from "#manager/fleet/fleet.ts";
 
@@ -21,7 +26,7 @@ describe("the transition table", () => {
   test("allows these steps and no others", () => {
     const lines = names.map((from) => `${from} -> ${names.filter((to) => isAllowed(from, to)).join(", ")}`);
     expect(lines).toEqual([
-      "starting -> starting, free, resetting, unhealthy",
+      "starting -> starting, free, allocated, resetting, unhealthy",
       "free -> starting, allocated, unhealthy",
       "allocated -> resetting, unhealthy",
       "resetting -> free, unhealthy",
@@ -42,8 +47,7 @@ describe("an executor", () => {
   const sessionId = newSessionId();
   beforeEach(() => {
     machine = new ExecutorStateMachine();
-    const spec = { number: executorNumberSchema.parse(0), type: "python", url: "http://127.0.0.1:1" };
-    executor = new Executor(spec, machine);
+    executor = new Executor({ number: executorNumberSchema.parse(0), type: "python" }, machine);
   });
   afterEach(() => executor[Symbol.asyncDispose]());
 
@@ -58,15 +62,16 @@ describe("an executor", () => {
   test("changes its state by its fleet alone", async () => {
     expect(executor).not.toHaveProperty("changeState");
     await using fleet = new Fleet(pino({ level: "silent" }));
-    fleet.add([{ number: executor.number, type: "python", url: "http://127.0.0.1:1" }]);
+    fleet.add([{ number: executor.number, type: "python" }]);
     expect(() => fleet.changeState(executor, { name: "free" })).toThrow("not of this fleet");
     fleet.changeState(fleet.get(0), { name: "free" });
     expect([executor.state.name, fleet.get(0).state.name]).toEqual(["starting", "free"]);
   });
 
   test("stays as it is when a step is refused", () => {
-    expect(() => go({ name: "allocated", sessionId })).toThrow("from starting to allocated");
-    expect(executor.state.name).toBe("starting");
+    go({ name: "free" }, { name: "allocated", sessionId });
+    expect(() => go({ name: "free" })).toThrow("from allocated to free");
+    expect(executor.state.name).toBe("allocated");
   });
 
   test("tells who waits for it when it is lost, with the reason", () => {
@@ -74,7 +79,7 @@ describe("an executor", () => {
     const { lostSignal } = executor;
     expect(lostSignal.aborted).toBe(false);
     go({ name: "unhealthy", reason: "gone" });
-    expect(lostSignal.reason).toEqual(new Error("gone"));
+    expect(lostSignal.reason).toEqual(new ExecutorLost({ reason: "gone" }));
   });
 
   test("that came back does not count as lost", () => {

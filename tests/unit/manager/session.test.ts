@@ -1,11 +1,27 @@
 import { describe, expect, test } from "vitest";
 import { ServiceError } from "#contract/errors.ts";
 import { executorNumberSchema } from "#contract/ids.ts";
+import type { Execution } from "#manager/executions/execution.ts";
 import { Session } from "#manager/sessions/session.ts";
-import { until } from "#tests/support/until.ts";
+import { SESSION_TRANSITIONS } from "#manager/sessions/session-state.ts";
+import { termsOf } from "#manager/sessions/session-terms.ts";
 
-const open = (options: { idleTimeoutMs?: number; maxQueued?: number } = {}) =>
-  new Session(executorNumberSchema.parse(0), { idleTimeoutMs: 1000, maxQueued: 2, ...options });
+let clockMs = 1_000_000;
+
+/** A session that is open; its clock is the test's. */
+const open = (terms: { idleTimeoutMs?: number | null; lifetimeMs?: number } = {}) => {
+  const session = new Session({
+    executorNumber: executorNumberSchema.parse(0),
+    type: "python",
+    terms: termsOf(terms.lifetimeMs === undefined ? {} : { lifetime: terms.lifetimeMs / 1000 }, {
+      idleTimeoutMs: terms.idleTimeoutMs ?? 1000,
+    }),
+    maxQueued: 2,
+    now: () => clockMs,
+  });
+  session.change({ name: "open" });
+  return session;
+};
 
 const never = new AbortController().signal;
 
@@ -107,7 +123,7 @@ describe("ending", () => {
     const session = open();
     const { run, end } = openRun(session);
     const waiting = session.enqueue(never, async () => "ran");
-    session.end("deallocated");
+    session.change({ name: "ended", reason: "deallocated" });
     end("over");
     await run;
     const refused: unknown = await waiting.catch((error: unknown) => error);
@@ -115,35 +131,88 @@ describe("ending", () => {
     expect(refused).toMatchObject({ code: "session_ended", status: 410 });
   });
 
-  test("the first reason stays", () => {
+  test("an ended session stays ended, for its first reason", () => {
     const session = open();
-    session.end("idle for too long");
-    session.end("deallocated");
-    expect(session.endReason).toBe("idle for too long");
+    session.change({ name: "ended", reason: "idle for too long" });
+    for (const name of Object.keys(SESSION_TRANSITIONS))
+      expect(SESSION_TRANSITIONS.ended).not.toContain(name);
+    expect(() => session.change({ name: "ended", reason: "deallocated" })).toThrow("from ended to ended");
     expect(() => session.assertOpen()).toThrow(`Session ${session.id} has ended: idle for too long`);
   });
 });
 
-describe("idleness", () => {
-  test("a session is idle when its time is over and nothing runs, waits or streams in it", async () => {
-    const session = open({ idleTimeoutMs: 0 });
-    const later = Date.now() + 1;
-    expect(session.isIdle(later)).toBe(true);
+describe("time", () => {
+  test("a session expires when its idle time is over and nothing runs, waits or streams in it", async () => {
+    const session = open({ idleTimeoutMs: 1000 });
+    clockMs += 999;
+    expect(session.expiry()).toBeUndefined();
+    clockMs += 1;
+    expect(session.expiry()).toBe("idle for 1 s");
     const { run, end } = openRun(session);
-    expect(session.isIdle(later)).toBe(false);
+    clockMs += 600_000;
+    expect(session.expiry()).toBeUndefined();
     end("over");
     await run;
-    expect(session.isIdle(later)).toBe(true);
-    expect(session.isIdle(session.expiresAt - 1)).toBe(false);
+    expect(session.expiry()).toBeUndefined();
+    clockMs += 1000;
+    expect(session.expiry()).toBe("idle for 1 s");
   });
 
-  test("a run that ends starts the time anew", async () => {
+  test("a session expires at the end of its lifetime, whatever it does, unless that is renewed", () => {
+    const session = open({ lifetimeMs: 5000, idleTimeoutMs: 60_000 });
+    using _ = session.use();
+    clockMs += 4999;
+    session.renew({});
+    expect(session.expiry()).toBeUndefined();
+    clockMs += 1;
+    expect(session.expiry()).toBe("its lifetime is over");
+    session.renew({ lifetimeMs: 1000 });
+    expect(session.expiry()).toBeUndefined();
+    session.renew({ lifetimeMs: null });
+    clockMs += 1e12;
+    expect(session.expiry()).toBeUndefined();
+  });
+
+  test("a run that ends, and a renewal, start the idle time anew", () => {
     const session = open({ idleTimeoutMs: 1000 });
-    const before = session.expiresAt;
     const handle = session.use();
-    const opened = Date.now();
-    await until("the clock has moved on", () => Date.now() > opened || undefined);
+    clockMs += 500;
     handle[Symbol.dispose]();
-    expect(session.expiresAt).toBeGreaterThan(before);
+    expect(session.expiresAt).toBe(clockMs + 1000);
+    clockMs += 500;
+    session.renew({ idleTimeoutMs: 3000 });
+    expect(session.expiresAt).toBe(clockMs + 3000);
+  });
+});
+
+describe("an execution", () => {
+  const ended = (session: Session, run: (execution: Execution) => Promise<void>, signal = never) => {
+    let seen: Execution | undefined;
+    return session
+      .enqueue(signal, (execution) => {
+        seen = execution;
+        return run(execution);
+      })
+      .catch(() => undefined)
+      .then(() => seen?.state);
+  };
+
+  test("ends in the outcome that its executor told, and in no second one", async () => {
+    const state = await ended(open(), async (execution) => {
+      execution.change({ name: "ended", outcome: "timed_out" });
+      expect(() => execution.change({ name: "ended", outcome: "ok" })).toThrow("from ended to ended");
+    });
+    expect(state).toEqual({ name: "ended", outcome: "timed_out" });
+  });
+
+  test("that its executor did not end is lost, interrupted with its client, or overtaken by a restart", async () => {
+    const fail = () => Promise.reject(new Error("broken"));
+    expect(await ended(open(), fail)).toEqual({ name: "ended", outcome: "executor_lost" });
+    const hangUp = new AbortController();
+    const leave = async () => hangUp.abort();
+    expect(await ended(open(), leave, hangUp.signal)).toEqual({ name: "ended", outcome: "interrupted" });
+    const session = open();
+    const state = await ended(session, async () => session.change({ name: "ended", reason: "deallocated" }));
+    expect(state).toEqual({ name: "ended", outcome: "restarted" });
   });
 });

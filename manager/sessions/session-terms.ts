@@ -1,0 +1,83 @@
+import { createHash } from "node:crypto";
+import { ServiceError } from "#contract/errors.ts";
+import type { SessionEnv } from "#contract/executor-api.ts";
+import { formatSessionName, type SessionName } from "#contract/ids.ts";
+import type { SessionSpec } from "#contract/manager-api.ts";
+
+/** Names of a session's environment variables, and a hash by which two environments are compared. */
+export interface EnvTerms {
+  names: string[];
+  hash: string;
+}
+
+/** What was agreed on with who opened a session. Times in milliseconds; `null` is never. */
+export interface SessionTerms {
+  name: SessionName | undefined;
+  detached: boolean;
+  idleTimeoutMs: number | null;
+  lifetimeMs: number | null;
+  env: EnvTerms;
+}
+
+/** The terms of a new session: what its spec leaves out is the manager's to choose. */
+export function termsOf(
+  spec: SessionSpec,
+  { name, idleTimeoutMs }: { name?: SessionName | undefined; idleTimeoutMs: number },
+): SessionTerms {
+  const detached = spec.detached ?? false;
+  return {
+    name,
+    detached,
+    // Nobody may be there to keep a detached session in use.
+    idleTimeoutMs: toMs(spec.idle_timeout) ?? (spec.idle_timeout === null || detached ? null : idleTimeoutMs),
+    lifetimeMs: toMs(spec.lifetime) ?? null,
+    env: envTermsOf(spec.env ?? {}),
+  };
+}
+
+export function toMs(seconds: number | null | undefined): number | undefined {
+  return typeof seconds === "number" ? Math.round(seconds * 1000) : undefined;
+}
+
+export function envTermsOf(env: SessionEnv): EnvTerms {
+  const entries = Object.entries(env).toSorted(([a], [b]) => (a < b ? -1 : 1));
+  const hash = createHash("sha256").update(JSON.stringify(entries)).digest("hex");
+  return { names: entries.map(([name]) => name), hash };
+}
+
+/**
+ * Checks that a session of that name is what the spec asks for. What the spec leaves out is not asked for.
+ *
+ * @throws {ServiceError} `session_conflict` that names every difference
+ */
+export function assertFits(
+  name: SessionName,
+  existing: SessionTerms & { type: string | undefined },
+  spec: SessionSpec,
+): void {
+  const asked = termsOf(spec, { idleTimeoutMs: 0 });
+  const differences = [
+    ...(spec.type === undefined || existing.type === undefined || spec.type === existing.type
+      ? []
+      : [`type is ${existing.type}, not ${spec.type}`]),
+    ...(spec.idle_timeout === undefined || asked.idleTimeoutMs === existing.idleTimeoutMs
+      ? []
+      : [`idle_timeout is ${seconds(existing.idleTimeoutMs)}, not ${seconds(asked.idleTimeoutMs)}`]),
+    ...(spec.lifetime === undefined || asked.lifetimeMs === existing.lifetimeMs
+      ? []
+      : [`lifetime is ${seconds(existing.lifetimeMs)}, not ${seconds(asked.lifetimeMs)}`]),
+    ...(spec.detached === undefined || asked.detached === existing.detached
+      ? []
+      : [`it is ${existing.detached ? "" : "not "}detached`]),
+    ...(spec.env === undefined || asked.env.hash === existing.env.hash
+      ? []
+      : ["env has other variables or values"]),
+  ];
+  if (differences.length === 0) return;
+  const detail = `Session ${formatSessionName(name)} exists with another spec: ${differences.join("; ")}`;
+  throw new ServiceError("session_conflict", detail);
+}
+
+function seconds(ms: number | null): string {
+  return ms === null ? "never" : `${ms / 1000} s`;
+}

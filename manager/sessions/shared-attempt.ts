@@ -1,0 +1,32 @@
+/** One attempt at something that concurrent callers share. It is given up when the last of them has gone. */
+export class SharedAttempt<T> {
+  readonly #controller = new AbortController();
+  readonly #result: Promise<T>;
+  #callers = 0;
+
+  constructor(attempt: (signal: AbortSignal) => Promise<T>) {
+    this.#result = attempt(this.#controller.signal);
+    this.#result.catch(() => undefined);
+  }
+
+  /** Whether it was given up, so that nobody new should join it. */
+  get isGivenUp(): boolean {
+    return this.#controller.signal.aborted;
+  }
+
+  /** Waits for the result; rejects with what the attempt threw, or with the signal's reason. */
+  async join(signal: AbortSignal): Promise<T> {
+    signal.throwIfAborted();
+    const { promise: aborted, reject } = Promise.withResolvers<never>();
+    const abort = () => reject(signal.reason);
+    signal.addEventListener("abort", abort, { once: true });
+    this.#callers += 1;
+    try {
+      return await Promise.race([this.#result, aborted]);
+    } finally {
+      signal.removeEventListener("abort", abort);
+      this.#callers -= 1;
+      if (this.#callers === 0) this.#controller.abort(new Error("nobody waits for it any more"));
+    }
+  }
+}
