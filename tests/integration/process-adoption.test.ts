@@ -29,6 +29,7 @@ test("executors of a killed manager are taken up by the next one, with their var
   await next.stop();
   expect(await runs(left.pid)).toBe(false);
   expect(await fleet.stateFiles()).toBeUndefined();
+  expect(await fleet.temporaryFolders()).toEqual([]);
   expect(next.losses).toEqual([]);
 });
 
@@ -63,6 +64,7 @@ test("without a next manager, executors end by themselves", async () => {
   await expect.poll(() => runs(left.pid), { timeout: 20_000 }).toBe(false);
   // What they cannot take away themselves goes with the next manager, or here.
   expect(await fleet.stateFiles()).toEqual(["executor-000.json"]);
+  expect(await fleet.temporaryFolders()).toEqual([]);
   expect(await endLeftovers(fleet.stateDir)).toEqual([]);
   expect(await fleet.stateFiles()).toBeUndefined();
 });

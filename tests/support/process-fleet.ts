@@ -67,6 +67,11 @@ export class ProcessFleet implements AsyncDisposable {
     return await readdir(this.stateDir).catch(() => undefined);
   }
 
+  /** Folders of executors' kernels and working directories that are still there. */
+  async temporaryFolders(): Promise<string[]> {
+    return (await readdir(this.folder)).filter((name) => /^executor-\w+$/.test(name));
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#cleanup.disposeAsync();
   }

@@ -15,6 +15,7 @@ export function processSettings(
     env: {
       PATH,
       HOME,
+      TMPDIR: folder,
       KERNEL_PYTHON: FLEET_PYTHON,
       WORKSPACE_FOLDER: join(PROJECT_DIR, "test-code/utilities"),
       EXECUTION_TIMEOUT: "30",
