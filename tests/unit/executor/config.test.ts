@@ -59,10 +59,24 @@ describe("the executor's settings", () => {
     const { kernelEnv } = readConfig({
       EXECUTOR_TOKEN: "t",
       EXECUTOR_SOCKET: "/s",
+      EXECUTOR_STOP_WITH_STDIN: "1",
+      EXECUTOR_ORPHAN_GRACE: "5",
+      CONTAINER_RESTARTS: "1",
       NODE_OPTIONS: "-x",
       A: "1",
     });
     expect(kernelEnv).toEqual({ A: "1" });
+  });
+
+  test("an executor is not left alone, and has no container that starts again, unless that is said", () => {
+    expect(readConfig({})).toMatchObject({ orphanGraceMs: 0, containerRestarts: false });
+    expect(readConfig({ EXECUTOR_ORPHAN_GRACE: "0.5", CONTAINER_RESTARTS: "1" })).toMatchObject({
+      orphanGraceMs: 500,
+      containerRestarts: true,
+    });
+    expect(() => readConfig({ EXECUTOR_ORPHAN_GRACE: "-1", CONTAINER_RESTARTS: "yes" })).toThrow(
+      /EXECUTOR_ORPHAN_GRACE.*\n.*CONTAINER_RESTARTS/,
+    );
   });
 
   test("user and group of the kernel are numbers", () => {
