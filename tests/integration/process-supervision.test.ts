@@ -109,6 +109,15 @@ test("an executor that cannot be started is waited for, and the reason told", as
   expect([owned.endpoints.size, owned.losses, await fleet.stateFiles()]).toEqual([0, [], undefined]);
 });
 
+test("a fleet that is stopped while it starts leaves nothing behind", async () => {
+  await using fleet = await ProcessFleet.make();
+  const owned = fleet.backend(sleeping);
+  const [started] = await Promise.allSettled([owned.start(), owned.stop()]);
+  expect(started).toMatchObject({ status: "rejected", reason: new Error("the fleet stops") });
+  expect(owned.endpoints.size).toBe(0);
+  expect(await fleet.records()).toEqual([]);
+});
+
 test("a process that has the id of a recorded one by now is never signalled", async () => {
   await using fleet = await ProcessFleet.make();
   const stranger = await leader("/bin/sleep", "1000");

@@ -20,6 +20,7 @@ export class ProcessBackend implements Backend {
   readonly #logDir: string;
   readonly #records: ExecutorRecords;
   readonly #log: Logger;
+  readonly #stop = new AbortController();
   readonly #executors = new Map<ExecutorNumber, SupervisedExecutor>();
 
   constructor(settings: ProcessBackendSettings, log: Logger) {
@@ -50,6 +51,7 @@ export class ProcessBackend implements Backend {
     const kept = recordsOf(steps, "keep");
     await this.#records.removeOthers(kept);
     signal.throwIfAborted();
+    this.#stop.signal.throwIfAborted();
     await Promise.all(
       this.#wanted.map(async (wanted) => {
         const executor = new SupervisedExecutor(wanted, this.#records, events, this.#log);
@@ -74,6 +76,8 @@ export class ProcessBackend implements Backend {
 
   /** @throws {AggregateError} of all that does not end, after everything else has */
   async stop(kept: ReadonlySet<ExecutorNumber>): Promise<void> {
+    // A start that is under way begins no executor after this.
+    this.#stop.abort(new Error("the fleet stops"));
     const stops = await Promise.allSettled(
       [...this.#executors].map(([number, executor]) => executor.stop(kept.has(number))),
     );
@@ -81,7 +85,7 @@ export class ProcessBackend implements Backend {
       result.status === "rejected" ? [result.reason] : [],
     );
     if (failures.length > 0) throw new AggregateError(failures, "executors are left behind");
-    if (this.#executors.size > 0) await this.#records.removeFolder();
+    await this.#records.removeFolder();
   }
 
   async #steps(): Promise<Step[]> {
