@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdir, open } from "node:fs/promises";
+import { open } from "node:fs/promises";
 import type { CliContext } from "./cli-context.ts";
 import { CliError } from "./cli-error.ts";
 import type { DataDir } from "./data-dir.ts";
@@ -14,7 +14,7 @@ import { StopRequested, watchStopRequests } from "./stop-requests.ts";
  * @throws {CliError} when a signal ended it
  */
 export async function startInBackground(context: CliContext, dataDir: DataDir): Promise<void> {
-  await mkdir(dataDir.path, { recursive: true, mode: 0o700 });
+  await dataDir.make();
   await using log = await open(dataDir.consoleLog, "a");
   const child = spawn(process.execPath, [context.mainFile, ...context.args, "--no-detach"], {
     detached: true,

@@ -1,60 +1,50 @@
-import type { Logger } from "pino";
 import { errorText } from "#contract/errors.ts";
-import type { Backend } from "#manager/fleet/backend.ts";
-import { DockerBackend } from "#manager/fleet/docker/docker-backend.ts";
-import { Engine } from "#manager/fleet/docker/engine.ts";
+import { Engine, type EngineInfo } from "#manager/fleet/docker/engine.ts";
 import type { Environment } from "./cli-context.ts";
 import { CliError } from "./cli-error.ts";
-import type { FleetPlan } from "./fleet-plan.ts";
-import { makeProcessBackend } from "./process-fleet.ts";
 
-/** Steps of an image's build hold whole scripts. */
-const PROGRESS_WIDTH = 100;
+/** What executors are to run on. */
+export type BackendChoice =
+  | { name: "process"; because?: string }
+  | { name: "docker"; engine: Engine; info: EngineInfo }
+  /** Docker is wanted, but no engine answers yet. */
+  | { name: "docker"; engine: Engine; waitsFor: string };
 
 /**
- * The backend that the user wants; with `auto`, Docker where an engine answers, else processes, but these
- * not where an engine was meant to answer: nothing would keep user code apart.
+ * The backend that the user wants; with `auto`, Docker where an engine answers, else processes, but these not where an
+ * engine was meant to answer: nothing would keep user code apart.
  *
- * @throws {CliError} when it cannot work here
+ * @throws {CliError} when an engine was meant to answer and does not
  */
 export async function chooseBackend(
   wanted: "auto" | "docker" | "process",
-  plan: FleetPlan,
-  log: Logger,
-): Promise<Backend> {
-  if (wanted === "process") {
-    plan.reporter.say("backend: process");
-    return await makeProcessBackend(plan, log);
-  }
+  env: Environment,
+  signal: AbortSignal,
+): Promise<BackendChoice> {
+  if (wanted === "process") return { name: "process" };
   const engine = new Engine();
   try {
-    const { version } = await engine.info();
-    plan.reporter.say(`backend: docker (engine ${version})`);
+    return { name: "docker", engine, info: await engine.info(signal) };
   } catch (error) {
-    const refusal = refusalToFallBack(error, plan.context.env);
-    if (wanted === "auto" && refusal === undefined) {
-      plan.reporter.say(`backend: process (no Docker engine answers: ${errorText(error)})`);
-      return await makeProcessBackend(plan, log);
-    }
-    const remedy = refusal ?? "start Docker";
+    signal.throwIfAborted();
+    const reason = errorText(error);
+    if (wanted === "docker") return { name: "docker", engine, waitsFor: reason };
+    const refusal = refusalToFallBack(error, env);
+    if (refusal === undefined) return { name: "process", because: `no Docker engine answers: ${reason}` };
     throw new CliError(
-      `no Docker engine answers (${errorText(error)}): ${remedy}, or use --backend process, which isolates nothing`,
+      `no Docker engine answers (${reason}): ${refusal}, or use --backend process, which isolates nothing`,
       { cause: error },
     );
   }
-  const { spec, projectDir, dataDir, submissionDirectories, reporter } = plan;
-  return new DockerBackend(
-    {
-      spec,
-      projectDir,
-      dataDir: dataDir.path,
-      secret: await dataDir.secret(),
-      onProgress: (line) => reporter.say(line.replaceAll(/\s+/g, " ").slice(0, PROGRESS_WIDTH)),
-      ...(submissionDirectories === undefined ? {} : { submissionDirectories }),
-    },
-    engine,
-    log,
-  );
+}
+
+/** What the user is told of the choice. */
+export function describeChoice(choice: BackendChoice): string {
+  if (choice.name === "process")
+    return choice.because === undefined ? "backend: process" : `backend: process (${choice.because})`;
+  return "info" in choice
+    ? `backend: docker (engine ${choice.info.version})`
+    : `backend: docker (no engine answers yet: ${choice.waitsFor})`;
 }
 
 /**

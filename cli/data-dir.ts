@@ -1,18 +1,23 @@
 import { createHash, randomBytes } from "node:crypto";
-import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { access, cp, readdir, readFile, rm, truncate, writeFile } from "node:fs/promises";
 import { homedir } from "node:os";
 import { basename, isAbsolute, join, resolve } from "node:path";
 import writeFileAtomic from "write-file-atomic";
 import { z } from "zod";
 import { projectName } from "#compose/project-name.ts";
+import { errorText } from "#contract/errors.ts";
+import { DATABASE_FILE } from "#manager/store/database.ts";
 import { CliError } from "./cli-error.ts";
 import { ExclusiveLock } from "./exclusive-lock.ts";
 import type { Environment } from "./cli-context.ts";
+import { makeFolder } from "./make-folder.ts";
 
-/** What a running fleet tells of itself to other commands. */
+/** What a fleet tells of itself to other commands. */
 const stateSchema = z.object({
-  pid: z.int().positive(),
-  backend: z.string().optional(),
+  /** Of its manager; absent when that has stopped and left executors behind. */
+  pid: z.int().positive().optional(),
+  /** What runs its executors, so that they can be found also without a manager. */
+  backend: z.enum(["process", "docker"]).optional(),
   /** Where this machine reaches its manager; absent until it serves. */
   url: z.string().optional(),
 });
@@ -21,7 +26,7 @@ export type FleetState = z.infer<typeof stateSchema>;
 /** A fleet that stops a moment after it was asked to is waited for, rather than complained about. */
 const HOLD_PATIENCE_MS = 500;
 
-/** The folder that one fleet keeps on disk: its lock, its state, its logs. */
+/** The folder that one fleet keeps on disk: its lock, its state, its logs, its sessions. */
 export class DataDir {
   readonly path: string;
 
@@ -46,6 +51,10 @@ export class DataDir {
     return join(this.path, "fleet.json");
   }
 
+  get #secretFile(): string {
+    return join(this.path, "secret");
+  }
+
   get logDir(): string {
     return join(this.path, "logs");
   }
@@ -59,10 +68,35 @@ export class DataDir {
     return join(this.path, "console.log");
   }
 
+  /** Where the process backend keeps what it has to know of its executors. */
+  get executorsDir(): string {
+    return join(this.path, "executors");
+  }
+
   /** Name of the fleet: of its folder, with a hash of the whole path, since others may have a folder of that name. */
   get fleetName(): string {
     const hash = createHash("sha256").update(this.path).digest("hex").slice(0, 8);
     return `${projectName(basename(this.path), "")}-${hash}`;
+  }
+
+  /** Whether a fleet has ever held the folder. */
+  async wasHeld(): Promise<boolean> {
+    return await access(this.lockFile).then(
+      () => true,
+      () => false,
+    );
+  }
+
+  /** @throws {CliError} when it cannot be made */
+  async make(): Promise<void> {
+    try {
+      await makeFolder(this.path, 0o700);
+    } catch (error) {
+      throw new CliError(
+        `the data folder ${this.path} cannot be made (${errorText(error)}): choose another one with --data-dir`,
+        { cause: error },
+      );
+    }
   }
 
   /**
@@ -71,25 +105,36 @@ export class DataDir {
    * @throws {CliError} when another fleet holds it
    */
   async hold(): Promise<Disposable> {
-    await mkdir(this.path, { recursive: true, mode: 0o700 });
+    await this.make();
     const patience = AbortSignal.timeout(HOLD_PATIENCE_MS);
     try {
       const lock = await ExclusiveLock.take(this.lockFile, { signal: patience });
-      // A fleet that was killed left its state here, whose pid may be anybody's by now.
-      await this.removeState();
+      // The pid of a fleet that was killed may be anybody's by now.
+      await this.leave((await this.readState())?.backend);
       return lock;
     } catch (error) {
       if (!patience.aborted) throw error;
-      const state = await this.readState();
-      const who = state ? ` (pid ${state.pid}${state.url ? `, ${state.url}` : ""})` : "";
-      throw new CliError(
-        `a fleet runs in ${this.path} already${who}: end it first, or use another --data-dir`,
-        { cause: error },
-      );
+      throw new CliError(`${await this.describeHolder()}: end it first, or use another --data-dir`, {
+        cause: error,
+      });
     }
   }
 
-  /** What the fleet last told; undefined where none runs, unless one was killed. */
+  /** Whether a fleet holds the folder. One that was killed holds nothing, whatever it left there. */
+  async isHeld(): Promise<boolean> {
+    if (!(await this.wasHeld())) return false;
+    using lock = await ExclusiveLock.tryTake(this.lockFile);
+    return lock === undefined;
+  }
+
+  /** Says which fleet holds the folder. */
+  async describeHolder(): Promise<string> {
+    const state = await this.readState();
+    const who = state?.pid ? ` (pid ${state.pid}${state.url ? `, ${state.url}` : ""})` : "";
+    return `a fleet runs in ${this.path} already${who}`;
+  }
+
+  /** What the fleet last told; undefined where none runs, unless one was killed or left executors behind. */
   async readState(): Promise<FleetState | undefined> {
     const text = await readFile(this.#stateFile, "utf8").catch(() => "");
     return text === "" ? undefined : stateSchema.parse(JSON.parse(text));
@@ -99,27 +144,43 @@ export class DataDir {
     await writeFileAtomic(this.#stateFile, `${JSON.stringify(state)}\n`);
   }
 
-  async removeState(): Promise<void> {
-    await rm(this.#stateFile, { force: true });
+  /** Tells that no manager runs, and of which backend executors may be left, if of any. */
+  async leave(backend: FleetState["backend"]): Promise<void> {
+    if (backend === undefined) await rm(this.#stateFile, { force: true });
+    else await this.writeState({ backend });
   }
 
-  /** Begins new logs; those of the last fleet are kept beside them, so that they take the room of two runs at most. */
+  /** Removes what the manager knew of its sessions. */
+  async removeSessions(): Promise<void> {
+    const files = await readdir(this.path);
+    const ofDatabase = files.filter((name) => name === DATABASE_FILE || name.startsWith(`${DATABASE_FILE}-`));
+    await Promise.all(ofDatabase.map((name) => rm(join(this.path, name), { force: true })));
+  }
+
+  /**
+   * Begins new logs; those of the last fleet are kept beside them, so that they take the room of two runs at most. The
+   * files themselves stay, since executors that are taken up go on writing to them.
+   */
   async rotateLogs(): Promise<void> {
     const previous = `${this.logDir}.previous`;
     await rm(previous, { recursive: true, force: true });
-    await rename(this.logDir, previous).catch((error: NodeJS.ErrnoException) => {
-      if (error.code !== "ENOENT") throw error;
-    });
-    await mkdir(this.logDir, { recursive: true });
+    await makeFolder(this.logDir);
+    await cp(this.logDir, previous, { recursive: true });
+    const files = await readdir(this.logDir);
+    await Promise.all(files.map((name) => truncate(join(this.logDir, name))));
   }
 
   /** A secret of this fleet that outlives its process. */
   async secret(): Promise<string> {
-    const file = join(this.path, "secret");
-    const known = await readFile(file, "utf8").catch(() => "");
-    if (known !== "") return known;
+    const known = await this.knownSecret();
+    if (known !== undefined) return known;
     const secret = randomBytes(32).toString("hex");
-    await writeFile(file, secret, { mode: 0o600 });
+    await writeFile(this.#secretFile, secret, { mode: 0o600 });
     return secret;
+  }
+
+  /** The secret, if it has been made already. */
+  async knownSecret(): Promise<string | undefined> {
+    return (await readFile(this.#secretFile, "utf8").catch(() => "")) || undefined;
   }
 }

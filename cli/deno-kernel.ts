@@ -1,9 +1,26 @@
-import { access, constants, mkdir, readdir } from "node:fs/promises";
+import { access, constants, readdir } from "node:fs/promises";
 import { delimiter, join } from "node:path";
 import writeFileAtomic from "write-file-atomic";
 import { CliError } from "./cli-error.ts";
+import { makeFolder } from "./make-folder.ts";
 
 const KERNEL_NAME = "deno";
+
+interface DenoSetup {
+  projectDir: string;
+  jupyterDir: string;
+  path: string | undefined;
+}
+
+/**
+ * Finds Deno and tells how an executor finds its kernel in a folder of Jupyter's data files.
+ *
+ * @throws {CliError} when there is no Deno
+ */
+export async function findDenoKernel({ projectDir, jupyterDir, path }: DenoSetup) {
+  const deno = await findDeno(projectDir, path);
+  return { deno, variables: { KERNEL_NAME, JUPYTER_PATH: jupyterDir } };
+}
 
 /**
  * Writes the kernelspec of Deno's kernel into a folder of Jupyter's data files. Source: Jupyter client, "Kernel specs".
@@ -11,20 +28,16 @@ const KERNEL_NAME = "deno";
  * @returns the variables by which an executor finds it
  * @throws {CliError} when there is no Deno
  */
-export async function makeDenoKernel(options: {
-  projectDir: string;
-  jupyterDir: string;
-  path: string | undefined;
-}): Promise<Record<string, string>> {
-  const deno = await findDeno(options.projectDir, options.path);
-  const folder = join(options.jupyterDir, "kernels", KERNEL_NAME);
+export async function makeDenoKernel(setup: DenoSetup): Promise<Record<string, string>> {
+  const { deno, variables } = await findDenoKernel(setup);
+  const folder = join(setup.jupyterDir, "kernels", KERNEL_NAME);
   const argv = [deno, "jupyter", "--kernel", "--conn", "{connection_file}"];
-  await mkdir(folder, { recursive: true });
+  await makeFolder(folder);
   await writeFileAtomic(
     join(folder, "kernel.json"),
     JSON.stringify({ argv, display_name: "Deno", language: "typescript" }),
   );
-  return { KERNEL_NAME, JUPYTER_PATH: options.jupyterDir };
+  return variables;
 }
 
 /** The program itself: what npm links under `.bin` only starts it, and would swallow signals. */

@@ -1,13 +1,14 @@
-import { access, readFile } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { setTimeout as delay } from "node:timers/promises";
 import { Command } from "commander";
 import { z } from "zod";
 import { errorText } from "#contract/errors.ts";
 import { Engine } from "#manager/fleet/docker/engine.ts";
 import { removeFleet } from "#manager/fleet/docker/remove-fleet.ts";
+import { endLeftovers } from "#manager/fleet/process/end-leftovers.ts";
 import type { CliContext } from "./cli-context.ts";
 import { CliError } from "./cli-error.ts";
-import { DataDir } from "./data-dir.ts";
+import { DataDir, type FleetState } from "./data-dir.ts";
 import { ExclusiveLock } from "./exclusive-lock.ts";
 import { reporter } from "./reporter.ts";
 
@@ -19,41 +20,56 @@ const POLL_INTERVAL_MS = 50;
 /** `fleet down`: ends the fleet of a data folder, in the foreground of another terminal or in the background. */
 export function downCommand(context: CliContext): Command {
   return new Command("down")
-    .description("Stops the fleet of the data folder and waits until nothing of it is left.")
+    .description(
+      "Ends the fleet of the data folder, detached sessions too, and waits until nothing of it is left.",
+    )
     .action(async (_options: unknown, command: Command) => {
       const flags = flagsSchema.parse(command.optsWithGlobals());
-      await stopFleet(DataDir.choose(flags.dataDir, context.env));
+      await endFleet(DataDir.choose(flags.dataDir, context.env));
     });
 }
 
-async function stopFleet(dataDir: DataDir): Promise<void> {
-  // Read first: a manager that stops removes its state.
-  const backend = (await dataDir.readState())?.backend;
-  const held = await isHeld(dataDir);
+async function endFleet(dataDir: DataDir): Promise<void> {
+  const held = await dataDir.isHeld();
   if (held) await stopManager(dataDir);
-  const removed = backend === "docker" ? await removeContainers(dataDir) : [];
-  if (removed.length > 0) reporter.say(`removed what its manager left behind: ${removed.join(", ")}`);
+  const ended = (await dataDir.wasHeld()) ? await endRest(dataDir) : [];
+  if (ended.length > 0) reporter.say(`ended what its manager left: ${ended.join(", ")}`);
   reporter.say(held ? "stopped" : `no fleet runs in ${dataDir.path}`);
 }
 
 /**
- * Removes the containers of a manager that was killed, or that could not remove them itself.
+ * Ends the executors that a manager left: those of detached sessions, and all when it was killed. Then nothing is to
+ * claim them any more.
  *
+ * @returns their names
  * @throws {CliError} that names what is left
  */
-async function removeContainers(dataDir: DataDir): Promise<string[]> {
+async function endRest(dataDir: DataDir): Promise<string[]> {
   // No new fleet of this folder may start meanwhile, since it would take them up.
   using lock = await ExclusiveLock.tryTake(dataDir.lockFile);
   if (!lock) return [];
+  const backend = (await dataDir.readState())?.backend;
   try {
-    const removed = await removeFleet(new Engine(), dataDir.fleetName);
+    const names = await endExecutors(backend, dataDir);
+    await dataDir.removeSessions();
     // Not before: the next attempt has to know where to look.
-    await dataDir.removeState();
-    return removed;
+    await dataDir.leave(undefined);
+    return names;
   } catch (error) {
-    throw new CliError(`containers of ${dataDir.fleetName} may be left: ${errorText(error)}`, {
+    throw new CliError(`something of ${dataDir.fleetName} may be left: ${errorText(error)}`, {
       cause: error,
     });
+  }
+}
+
+async function endExecutors(backend: FleetState["backend"], dataDir: DataDir): Promise<string[]> {
+  switch (backend) {
+    case "docker":
+      return await removeFleet(new Engine(), dataDir.fleetName);
+    case "process":
+      return await endLeftovers(dataDir.executorsDir);
+    case undefined:
+      return [];
   }
 }
 
@@ -66,26 +82,15 @@ async function stopManager(dataDir: DataDir): Promise<void> {
     throw new CliError(`pid ${pid} cannot be stopped by this user: ${String(error)}`, { cause: error });
   }
   const deadline = AbortSignal.timeout(STOP_LIMIT_MS);
-  while ((await isHeld(dataDir)) || (await runs(pid))) {
+  while ((await dataDir.isHeld()) || (await runs(pid))) {
     if (deadline.aborted) {
       throw new CliError(
-        `pid ${pid} has not stopped after ${STOP_LIMIT_MS / 1000} s: "kill -KILL ${pid}" ends it and its executors`,
+        `pid ${pid} has not stopped after ${STOP_LIMIT_MS / 1000} s: ` +
+          `"kill -KILL ${pid}" ends it, and "fleet down" then what it leaves`,
       );
     }
     await delay(POLL_INTERVAL_MS);
   }
-}
-
-/** Whether a fleet holds the folder. One that was killed holds nothing, whatever it left there. */
-async function isHeld(dataDir: DataDir): Promise<boolean> {
-  const exists = await access(dataDir.lockFile).then(
-    () => true,
-    () => false,
-  );
-  if (!exists) return false;
-  const lock = await ExclusiveLock.tryTake(dataDir.lockFile);
-  lock?.[Symbol.dispose]();
-  return lock === undefined;
 }
 
 /** Whether a process runs. One that has ended stays listed until its parent, which may never do so, collects it. */
@@ -104,7 +109,7 @@ async function pidOf(dataDir: DataDir): Promise<number> {
   const deadline = AbortSignal.timeout(1_000);
   for (;;) {
     const state = await dataDir.readState();
-    if (state) return state.pid;
+    if (state?.pid !== undefined) return state.pid;
     if (deadline.aborted) throw new CliError(`a process holds ${dataDir.path} but does not tell its id`);
     await delay(POLL_INTERVAL_MS);
   }

@@ -1,9 +1,9 @@
-import { mkdir } from "node:fs/promises";
 import { dirname } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { setTimeout as delay } from "node:timers/promises";
 import { errorText } from "#contract/errors.ts";
 import { CliError } from "./cli-error.ts";
+import { makeFolder } from "./make-folder.ts";
 
 const RETRY_INTERVAL_MS = 100;
 /** Source: SQLite result codes, SQLITE_BUSY. */
@@ -26,7 +26,7 @@ export class ExclusiveLock implements Disposable {
    */
   static async tryTake(file: string): Promise<ExclusiveLock | undefined> {
     try {
-      await mkdir(dirname(file), { recursive: true });
+      await makeFolder(dirname(file));
       const database = new DatabaseSync(file, { timeout: 0 });
       try {
         // Nothing is written, so that a journal would be one more file and nothing else.

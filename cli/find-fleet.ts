@@ -30,7 +30,7 @@ async function urlOfFolder(choice: FleetChoice, context: CliContext): Promise<st
   const state = await dataDir.readState();
   if (state?.url !== undefined) return state.url;
   throw new CliError(
-    state
+    state?.pid !== undefined
       ? `the fleet in ${dataDir.path} (pid ${state.pid}) does not serve yet`
       : `no fleet runs in ${dataDir.path}: start one with "${context.commandLine("up")}", or name one with --url`,
   );

@@ -8,10 +8,14 @@ export interface FleetPlan {
   spec: FleetSpec;
   projectDir: string;
   dataDir: DataDir;
+  /** Secret that outlives the manager. */
+  secret: string;
   /** Directory of each executor for what user code hands in, by number. */
   submissionDirectories: readonly string[] | undefined;
   context: CliContext;
   reporter: Reporter;
   /** Aborted when the user asks to stop. */
   signal: AbortSignal;
+  /** Set where nothing is to be made: it is told what would be, and why. */
+  insteadOfMaking?: (step: string) => void;
 }

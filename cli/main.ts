@@ -1,14 +1,12 @@
 #!/usr/bin/env node
-import { CliContext } from "./cli-context.ts";
-import { runFleetCommand } from "./program.ts";
+import { problemOfNode } from "./node-version.ts";
 
-// A reader that goes away is noticed where something is written.
-for (const stream of [process.stdout, process.stderr]) stream.on("error", () => undefined);
-
-const context = new CliContext({
-  // oxlint-disable-next-line node/no-process-env -- the one place where this process reads its environment
-  env: process.env,
-  args: process.argv.slice(2),
-  mainFile: import.meta.filename,
-});
-await runFleetCommand(context);
+// Everything else is loaded only after the look at the version: an old Node cannot even read it.
+const problem = problemOfNode(process.versions.node);
+if (problem !== undefined) {
+  process.stderr.write(`error: ${problem}\n`);
+  process.exitCode = 1;
+} else {
+  const { startFleetCommand } = await import("./start-command.ts");
+  await startFleetCommand(import.meta.filename);
+}

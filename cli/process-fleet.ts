@@ -5,10 +5,13 @@ import type { Backend } from "#manager/fleet/backend.ts";
 import { ProcessBackend } from "#manager/fleet/process/process-backend.ts";
 import { CliError } from "./cli-error.ts";
 import type { Environment } from "./cli-context.ts";
-import { makeDenoKernel } from "./deno-kernel.ts";
+import { findDenoKernel, makeDenoKernel } from "./deno-kernel.ts";
 import type { FleetPlan } from "./fleet-plan.ts";
-import { ensurePythonEnvironment } from "./python-environment.ts";
+import { ensurePythonEnvironment, planPythonEnvironment } from "./python-environment.ts";
 import { pythonSources } from "./python-install.ts";
+
+/** How long executors wait for the next manager when theirs is gone. */
+export const ORPHAN_GRACE_MS = 60_000;
 
 /** What executors take over from the user's environment; anything else is passed with `--env`. */
 const PASSED_ON =
@@ -37,7 +40,8 @@ export async function makeProcessBackend(plan: FleetPlan, log: Logger): Promise<
     envOfType,
     resets: spec.resets,
     logDir: dataDir.logDir,
-    stateDir: join(dataDir.path, "executors"),
+    stateDir: dataDir.executorsDir,
+    orphanGraceMs: ORPHAN_GRACE_MS,
     ...(submissionDirectories === undefined ? {} : { submissionDirectories }),
   };
   return new ProcessBackend(settings, log);
@@ -45,21 +49,25 @@ export async function makeProcessBackend(plan: FleetPlan, log: Logger): Promise<
 
 /** The variables that tell an executor of that type which kernel to run. */
 async function kernelOf(type: string, plan: FleetPlan): Promise<Record<string, string>> {
-  const { projectDir, dataDir, context, reporter, signal } = plan;
+  const { projectDir, dataDir, context, reporter, signal, insteadOfMaking } = plan;
   switch (type) {
     case "python": {
-      const python = await ensurePythonEnvironment({
+      const setup = {
         projectDir,
         given: context.env["FLEET_PYTHON"] || undefined,
         sources: await pythonSources(),
         say: reporter.say,
         signal,
-      });
-      return { KERNEL_PYTHON: python };
+      };
+      const make = insteadOfMaking
+        ? planPythonEnvironment(setup, insteadOfMaking)
+        : ensurePythonEnvironment(setup);
+      return { KERNEL_PYTHON: await make };
     }
     case "typescript": {
       const jupyterDir = join(dataDir.path, "jupyter");
-      return await makeDenoKernel({ projectDir, jupyterDir, path: context.env["PATH"] });
+      const setup = { projectDir, jupyterDir, path: context.env["PATH"] };
+      return insteadOfMaking ? (await findDenoKernel(setup)).variables : await makeDenoKernel(setup);
     }
     default:
       throw new CliError(`type ${type} is made from an image, which needs Docker: use --backend docker`);

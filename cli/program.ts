@@ -6,6 +6,7 @@ import { CliError, EXIT_FAILURE, EXIT_USAGE } from "./cli-error.ts";
 import { downCommand } from "./down-command.ts";
 import { logsCommand } from "./logs-command.ts";
 import { monitorCommand } from "./monitor-command.ts";
+import { planCommand } from "./plan-command.ts";
 import { reporter } from "./reporter.ts";
 import { execCommand, runCommand } from "./run-command.ts";
 import { statusCommand } from "./status-command.ts";
@@ -25,6 +26,7 @@ export async function runFleetCommand(context: CliContext): Promise<void> {
   program.exitOverride();
   const commands = [
     upCommand(context),
+    planCommand(context),
     downCommand(context),
     statusCommand(context),
     monitorCommand(context),

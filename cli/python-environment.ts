@@ -39,26 +39,15 @@ export interface PythonSetup {
 export async function ensurePythonEnvironment(setup: PythonSetup): Promise<string> {
   const { projectDir, given, say, signal } = setup;
   if (given !== undefined) return await checkGiven(given, signal);
-  const folder = join(projectDir, ENVIRONMENT_FOLDER);
-  const python = join(folder, "bin", "python");
-  const requirementsFile = join(projectDir, REQUIREMENTS);
-  const requirements = await hashOf(requirementsFile);
-  const isUsable = async () =>
-    (await readMarker(folder))?.requirements === requirements && (await canRunKernels(python, signal));
-  if (await isUsable()) return python;
+  const environment = await describeEnvironment(projectDir);
+  const { folder, python, requirementsFile, requirements } = environment;
+  if (await isUsable(environment, signal)) return python;
 
   using _lock = await ExclusiveLock.take(join(projectDir, ".fleet", "python.lock"), {
     signal,
     onWait: () => say("another fleet sets up Python here: waiting for it"),
   });
-  if (await isUsable()) return python;
-  if (await isForeign(folder)) {
-    if (await canRunKernels(python, signal)) return python;
-    throw new CliError(
-      `${folder} is an environment of yours without ipykernel: run ${python} -m pip install -r ` +
-        `${requirementsFile}, or set FLEET_PYTHON to another Python`,
-    );
-  }
+  if (await isUsable(environment, signal)) return python;
   say(`setting up Python with ipykernel in ${folder}, once`);
   const marker = (complete: boolean) => JSON.stringify({ complete, requirements });
   await installPython({
@@ -71,6 +60,52 @@ export async function ensurePythonEnvironment(setup: PythonSetup): Promise<strin
     signal,
   });
   return python;
+}
+
+/**
+ * The Python that {@link ensurePythonEnvironment} would come to. `tell` gets what it would do for that, if anything.
+ *
+ * @throws {CliError} when the given one cannot run kernels; or the signal's reason
+ */
+export async function planPythonEnvironment(
+  { projectDir, given, signal }: PythonSetup,
+  tell: (step: string) => void,
+): Promise<string> {
+  if (given !== undefined) return await checkGiven(given, signal);
+  const environment = await describeEnvironment(projectDir);
+  const { folder, python, requirementsFile } = environment;
+  if (!(await isUsable(environment, signal)))
+    tell(`set up Python with ipykernel in ${folder}: none there fits ${requirementsFile}`);
+  return python;
+}
+
+/** The environment that there should be. */
+interface Environment {
+  folder: string;
+  python: string;
+  requirementsFile: string;
+  /** Hash of what that file asks for. */
+  requirements: string;
+}
+
+async function describeEnvironment(projectDir: string): Promise<Environment> {
+  const folder = join(projectDir, ENVIRONMENT_FOLDER);
+  const requirementsFile = join(projectDir, REQUIREMENTS);
+  const requirements = await hashOf(requirementsFile);
+  return { folder, python: join(folder, "bin", "python"), requirementsFile, requirements };
+}
+
+/** @throws {CliError} when it is somebody's own and cannot run kernels */
+async function isUsable(environment: Environment, signal: AbortSignal): Promise<boolean> {
+  const { folder, python, requirementsFile, requirements } = environment;
+  const isForeign = await holdsAnother(folder);
+  if (!isForeign && (await readMarker(folder))?.requirements !== requirements) return false;
+  const works = await canRunKernels(python, signal);
+  if (works || !isForeign) return works;
+  throw new CliError(
+    `${folder} is an environment of yours without ipykernel: run ${python} -m pip install -r ` +
+      `${requirementsFile}, or set FLEET_PYTHON to another Python`,
+  );
 }
 
 async function checkGiven(python: string, signal: AbortSignal): Promise<string> {
@@ -96,7 +131,7 @@ async function readMarker(folder: string): Promise<z.infer<typeof markerSchema> 
 }
 
 /** Whether the folder holds something that was not made here, which therefore is not ours to replace. */
-async function isForeign(folder: string): Promise<boolean> {
+async function holdsAnother(folder: string): Promise<boolean> {
   const entries: string[] = await readdir(folder).catch(() => []);
   return entries.length > 0 && !entries.includes(MARKER_FILE);
 }

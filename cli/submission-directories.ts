@@ -1,7 +1,8 @@
-import { chmod, mkdir } from "node:fs/promises";
+import { chmod } from "node:fs/promises";
 import { dirname } from "node:path";
 import { submissionDirectory } from "#compose/executor-link.ts";
 import { findPath, problemsOfWriting } from "./find-path.ts";
+import { makeFolder } from "./make-folder.ts";
 
 /** What stops this user from making the directory that holds the submission directories, before that is tried. */
 export async function problemsOfMaking(parent: string): Promise<string[]> {
@@ -37,13 +38,17 @@ export async function makeSubmissionDirectories(
   parent: string,
   count: number,
 ): Promise<SubmissionDirectory[]> {
-  await mkdir(parent, { recursive: true, mode: 0o700 });
+  await makeFolder(parent, 0o700);
   const directories: SubmissionDirectory[] = [];
-  for (let number = 0; number < count; number++) {
-    const path = submissionDirectory(parent, number);
-    const made = (await mkdir(path, { recursive: true })) !== undefined;
+  for (const path of submissionPaths(parent, count)) {
+    const made = await makeFolder(path);
     if (made) await chmod(path, 0o777);
     directories.push({ path, made });
   }
   return directories;
+}
+
+/** Paths of the submission directories, whether they are there or not. */
+export function submissionPaths(parent: string, count: number): string[] {
+  return Array.from({ length: count }, (_, number) => submissionDirectory(parent, number));
 }

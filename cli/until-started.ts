@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import { setTimeout as delay } from "node:timers/promises";
 import { errorText } from "#contract/errors.ts";
 import type { Executor } from "#manager/fleet/executor.ts";
@@ -11,21 +12,24 @@ const PATIENCE_MS = 5_000;
 /**
  * Waits until every executor is ready, or known not to be, and tells what is wrong with which.
  *
- * @throws {CliError} when none is ready; or the signal's reason
+ * @throws {CliError} when none is ready; what stops the backend from starting; or the signal's reason
  */
 export async function untilStarted(
-  { fleet }: RunningManager,
+  { fleet, started }: Pick<RunningManager, "fleet" | "started">,
   { logDir, reporter, signal }: { logDir: string; reporter: Reporter; signal: AbortSignal },
 ): Promise<void> {
+  signal.throwIfAborted();
   const { executors } = fleet;
-  const started = new AbortController();
-  const explaining = explainSlowStart(executors, reporter, started.signal);
+  const over = new AbortController();
+  const explaining = explainSlowStart(executors, reporter, over.signal);
+  const ready = executors.map((executor) =>
+    fleet.waitForState(executor, ({ name }) => name !== "starting", signal),
+  );
   try {
-    await Promise.all(
-      executors.map((executor) => fleet.waitForState(executor, ({ name }) => name !== "starting", signal)),
-    );
+    await Promise.race([Promise.all([started, ...ready]), once(signal, "abort", { signal: over.signal })]);
+    signal.throwIfAborted();
   } finally {
-    started.abort();
+    over.abort();
     await explaining;
   }
   const failures = executors.flatMap(({ number, state }) =>
@@ -39,7 +43,7 @@ export async function untilStarted(
     reporter.warn(`warning: ${warning}`);
 }
 
-/** Tells of executors that take long what each of them says about it, once for everything that one says. */
+/** Tells of executors that take long what they wait for, once for everything that several wait for. */
 async function explainSlowStart(
   executors: readonly Executor[],
   reporter: Reporter,
@@ -50,16 +54,26 @@ async function explainSlowStart(
     await delay(PATIENCE_MS, undefined, { signal }).catch(() => undefined);
     if (signal.aborted) return;
     const starting = executors.filter(({ state }) => state.name === "starting");
-    const lines = await Promise.all(
-      starting.map(async ({ number, client }) => {
-        const bounded = AbortSignal.any([signal, AbortSignal.timeout(PATIENCE_MS)]);
-        const reason = await client.ready(bounded).then(({ reason: text }) => text, errorText);
-        return `executor ${number} is not ready yet: ${reason ?? "it says no reason"}`;
-      }),
-    );
-    for (const line of lines) {
-      if (!told.has(line) && !signal.aborted) reporter.warn(line);
-      told.add(line);
+    const reasons = await Promise.all(starting.map((executor) => reasonOf(executor, signal)));
+    if (signal.aborted) return;
+    const numbers = Map.groupBy(starting, (_, index) => reasons[index] ?? "");
+    for (const [reason, those] of numbers) {
+      if (!told.has(reason)) reporter.warn(`${namesOf(those)} not ready yet: ${reason}`);
+      told.add(reason);
     }
   }
+}
+
+async function reasonOf(executor: Executor, signal: AbortSignal): Promise<string> {
+  const { state, url } = executor;
+  // Without a place there is nobody to ask.
+  if (url === undefined) return "reason" in state ? state.reason : state.name;
+  const bounded = AbortSignal.any([signal, AbortSignal.timeout(PATIENCE_MS)]);
+  const reason = await executor.client.ready(bounded).then((ready) => ready.reason, errorText);
+  return reason ?? "it says no reason";
+}
+
+function namesOf(executors: readonly Executor[]): string {
+  const numbers = executors.map(({ number }) => number).join(", ");
+  return executors.length === 1 ? `executor ${numbers} is` : `executors ${numbers} are`;
 }

@@ -1,10 +1,11 @@
-import { Command, Option } from "commander";
+import { Option, type Command } from "commander";
 import { z } from "zod";
 
 /** The flags of `fleet up` as they were typed. */
 export const upFlagsSchema = z.object({
   numContainers: z.string().optional(),
   types: z.string().optional(),
+  reset: z.string().optional(),
   mountableVolumes: z.string().optional(),
   mountableVolumeSaveto: z.string().optional(),
   env: z.array(z.string()).default([]),
@@ -17,6 +18,10 @@ export const upFlagsSchema = z.object({
   port: z.string().optional(),
   backend: z.enum(["auto", "docker", "process"]).default("auto"),
   allocation: z.enum(["open", "strict"]).optional(),
+  idleTimeout: z.string().optional(),
+  namespace: z.string().optional(),
+  config: z.string().optional(),
+  autoCreate: z.boolean().optional(),
   apiKeyFile: z.string().optional(),
   dataDir: z.string().optional(),
   detach: z.boolean().default(false),
@@ -24,12 +29,15 @@ export const upFlagsSchema = z.object({
 });
 export type UpFlags = z.infer<typeof upFlagsSchema>;
 
-/** `fleet up` without what it does. Flags that `generate-compose` has, too, mean the same there. */
-export function describeUp(): Command {
-  return new Command("up")
-    .description("Starts a fleet and serves it until Ctrl-C, which leaves nothing behind.")
+/** A command with the flags of `fleet up`. Those that `generate-compose` has, too, mean the same there. */
+export function withUpFlags(command: Command): Command {
+  return command
     .option("-n, --num-containers <n>", "how many executors (default: the sum of --types, else 2)")
     .option("-t, --types <list>", "python:2,typescript:1; name=image:tag for an image of yours (docker)")
+    .option(
+      "--reset <kind>",
+      "what ends with a session: its kernel, or the whole container (docker); by type: python=container,typescript=kernel",
+    )
     .option("-m, --mountable-volumes <dir>", "code that every executor loads")
     .option("-s, --mountable-volume-saveto <dir>", "makes dir/container_000 …, a submission directory each")
     .option("-e, --env <k=v>", "environment of executors: k=v or k=v,k2=v2; repeatable", collect)
@@ -51,6 +59,10 @@ export function describeUp(): Command {
         "open: executing on a free executor opens a session; strict: only after /allocate (default: open)",
       ).choices(["open", "strict"]),
     )
+    .option("--idle-timeout <seconds>", "how long a session may do nothing until it ends (default: 1800)")
+    .option("--namespace <name>", "where session names count that say none (default: default)")
+    .option("--auto-create", "make named sessions that are looked for and not there")
+    .option("--config <file>", "the fleet's config, which names sessions to open at the start")
     .option("--api-key-file <file>", "keys of which callers of the manager must show one")
     .option("-d, --detach", "run in the background; returns when the fleet is ready")
     .addOption(new Option("--no-detach").hideHelp());

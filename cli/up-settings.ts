@@ -3,23 +3,17 @@ import { resolve } from "node:path";
 import type { FleetSpec } from "#compose/fleet-spec.ts";
 import { parseFlags, type FoundPath } from "#compose/parse-flags.ts";
 import { parseInteger } from "#compose/parse-limits.ts";
-import { Problems } from "#compose/parsed.ts";
-import {
-  ConfigError,
-  managerEnvSchema,
-  managerSettings,
-  parseEnv,
-  type ManagerEnv,
-} from "#manager/config.ts";
-import { readKeyFile } from "#manager/key-file.ts";
+import { invalid, Problems, valid, type Parsed } from "#compose/parsed.ts";
+import { ConfigError } from "#manager/config-error.ts";
+import { managerEnvSchema, managerSettings, parseEnv, type ManagerEnv } from "#manager/config.ts";
+import { readSettingsFiles } from "#manager/settings-files.ts";
 import type { ManagerSettings } from "#manager/start-manager.ts";
 import { usageError } from "./cli-error.ts";
 import type { Environment } from "./cli-context.ts";
+import type { DataDir } from "./data-dir.ts";
 import { findPath } from "./find-path.ts";
 import { problemsOfMaking } from "./submission-directories.ts";
 import type { UpFlags } from "./up-flags.ts";
-
-const KEYS_FILE = "--api-key-file or FLEET_API_KEYS_FILE";
 
 /** What `fleet up` is to start. */
 export interface UpSettings {
@@ -36,7 +30,7 @@ export interface UpSettings {
 export async function readUpSettings(
   flags: UpFlags,
   env: Environment,
-  fleetName: string,
+  dataDir: DataDir,
 ): Promise<UpSettings> {
   const problems = new Problems();
   const submissions = flags.mountableVolumeSaveto;
@@ -44,7 +38,7 @@ export async function readUpSettings(
   const spec = parseFlags(
     { ...flags, output: "-", network: "none", managerPort: "5000", publish: "127.0.0.1" },
     {
-      projectName: fleetName,
+      projectName: dataDir.fleetName,
       buildContext: ".",
       configFile: "container_config.json",
       outputProblems: submissionProblems.map((problem) => ({ flag: "--mountable-volume-saveto", problem })),
@@ -56,42 +50,50 @@ export async function readUpSettings(
   );
   if (!spec.ok) problems.list.push(...spec.problems);
   const port = problems.takeOptional("--port", flags.port, (text) => parseInteger(text, "port", 0, 65_535));
-  const managerEnv = readManagerEnv(
-    {
-      ...env,
-      ...(flags.host === undefined ? {} : { FLEET_HOST: flags.host }),
-      ...(flags.port === undefined ? {} : { FLEET_PORT: port === undefined ? undefined : String(port) }),
-      ...(flags.allocation === undefined ? {} : { FLEET_ALLOCATION: flags.allocation }),
-      ...(flags.apiKeyFile === undefined ? {} : { FLEET_API_KEYS_FILE: flags.apiKeyFile }),
-    },
-    problems,
+  const given = variablesOf({ ...flags, port: port === undefined ? undefined : String(port) });
+  const ofFlags = Object.fromEntries(given.map(({ name, value }) => [name, value]));
+  const manager = await readManager({ ...env, ...ofFlags, FLEET_DATA_DIR: dataDir.path });
+  if (!manager.ok) problems.list.push(...manager.problems.map((problem) => nameFlags(problem, given)));
+  if (problems.list.length > 0 || !spec.ok || !manager.ok) throw usageError(problems.list);
+  return { spec: spec.value, ...manager.value };
+}
+
+/** A variable of the manager that a flag sets. */
+interface GivenVariable {
+  name: string;
+  flag: string;
+  value: string;
+}
+
+function variablesOf(flags: UpFlags): GivenVariable[] {
+  const all: [name: string, flag: string, value: string | undefined][] = [
+    ["FLEET_HOST", "--host", flags.host],
+    ["FLEET_PORT", "--port", flags.port],
+    ["FLEET_ALLOCATION", "--allocation", flags.allocation],
+    ["FLEET_IDLE_TIMEOUT", "--idle-timeout", flags.idleTimeout],
+    ["FLEET_NAMESPACE", "--namespace", flags.namespace],
+    ["FLEET_CONFIG_FILE", "--config", flags.config],
+    ["FLEET_API_KEYS_FILE", "--api-key-file", flags.apiKeyFile],
+    ["AUTO_CREATE", "--auto-create", flags.autoCreate ? "1" : undefined],
+  ];
+  return all.flatMap(([name, flag, value]) => (value === undefined ? [] : [{ name, flag, value }]));
+}
+
+/** The manager speaks of variables, where the user may have typed the flag. */
+function nameFlags(problem: string, given: readonly GivenVariable[]): string {
+  return problem.replace(
+    /^[A-Z_]+(?=[:=])/,
+    (variable) => given.find(({ name }) => name === variable)?.flag ?? variable,
   );
-  const manager = managerEnv && (await readManagerSettings(managerEnv, problems));
-  if (problems.list.length > 0 || !spec.ok || !manager) throw usageError(problems.list);
-  return { spec: spec.value, manager, logLevel: managerEnv.LOG_LEVEL };
 }
 
-function readManagerEnv(env: Environment, problems: Problems): ManagerEnv | undefined {
+async function readManager(env: Environment): Promise<Parsed<Omit<UpSettings, "spec">>> {
   try {
-    return parseEnv(managerEnvSchema, env);
+    const read = parseEnv(managerEnvSchema, env);
+    return valid({ manager: managerSettings(read, await readSettingsFiles(read)), logLevel: read.LOG_LEVEL });
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
-    problems.list.push(error.message);
-    return undefined;
-  }
-}
-
-async function readManagerSettings(
-  env: ManagerEnv,
-  problems: Problems,
-): Promise<ManagerSettings | undefined> {
-  const file = env.FLEET_API_KEYS_FILE;
-  try {
-    return managerSettings(env, file === undefined ? [] : await readKeyFile(file, KEYS_FILE));
-  } catch (error) {
-    if (!(error instanceof ConfigError)) throw error;
-    problems.list.push(error.message);
-    return undefined;
+    return invalid(...error.message.replace(/^bad environment:\n/, "").split("\n"));
   }
 }
 

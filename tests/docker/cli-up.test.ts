@@ -29,7 +29,7 @@ describe.skipIf(skipped)(`fleet up on Docker${skipped ? `: skipped, ${skipped}` 
     expect(await fleet.run(["down"])).toMatchObject({ exitCode: 0 });
     expect(await runs(pid)).toBe(false);
     const { fleetName } = new DataDir(fleet.dataDir);
-    expect(await new Engine().containersWithLabel(FLEET_LABEL, fleetName)).toEqual([]);
+    expect(await new Engine().containersWithLabels({ [FLEET_LABEL]: fleetName })).toEqual([]);
   });
 
   test("fleet down removes the containers of a manager that was killed, and says so", async () => {
@@ -39,7 +39,7 @@ describe.skipIf(skipped)(`fleet up on Docker${skipped ? `: skipped, ${skipped}` 
     const end = await fleet.run(["down"]);
     expect(end).toMatchObject({ exitCode: 0, stderr: "" });
     expect(end.stdout).toMatch(new RegExp(`fleet-${fleetName}-000, fleet-${fleetName}-001\n`));
-    expect(await new Engine().containersWithLabel(FLEET_LABEL, fleetName)).toEqual([]);
+    expect(await new Engine().containersWithLabels({ [FLEET_LABEL]: fleetName })).toEqual([]);
     expect((await fleet.run(["down"])).stdout).toBe(`no fleet runs in ${fleet.dataDir}\n`);
   });
 });

@@ -1,9 +1,16 @@
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, open, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";
-import { describe, expect, test } from "vitest";
+import { describe, expect, onTestFinished, test } from "vitest";
 import { DataDir } from "#cli/data-dir.ts";
 import { fleetSpecSchema } from "#compose/fleet-spec.ts";
+import { DATABASE_FILE } from "#manager/store/database.ts";
+
+async function madeDataDir(): Promise<DataDir> {
+  const path = await mkdtemp(join(tmpdir(), "data-dir-"));
+  onTestFinished(() => rm(path, { recursive: true }));
+  return new DataDir(path);
+}
 
 describe("the data folder", () => {
   const home = join(homedir(), ".local", "state", "executor-fleet", "default");
@@ -18,14 +25,47 @@ describe("the data folder", () => {
     expect(DataDir.choose(flag, env).path).toBe(path);
   });
 
-  test("tells nothing of a fleet that was killed once another one holds it", async () => {
+  test("keeps no more of a fleet that was killed than whose executors it left", async () => {
     await using cleanup = new AsyncDisposableStack();
-    const path = await mkdtemp(join(tmpdir(), "data-dir-"));
-    cleanup.defer(() => rm(path, { recursive: true }));
-    const dataDir = new DataDir(path);
-    await dataDir.writeState({ pid: process.pid, backend: "process" });
+    const dataDir = await madeDataDir();
+    await dataDir.writeState({ pid: process.pid, backend: "process", url: "http://127.0.0.1:5000" });
     cleanup.use(await dataDir.hold());
+    expect(await dataDir.readState()).toEqual({ backend: "process" });
+    await dataDir.leave(undefined);
     expect(await dataDir.readState()).toBeUndefined();
+  });
+
+  test("begins new logs in the files that executors write to already", async () => {
+    const dataDir = await madeDataDir();
+    await dataDir.rotateLogs();
+    const file = join(dataDir.logDir, "executor-000.log");
+    await using writer = await open(file, "a");
+    await writer.write("of the last fleet\n");
+    await dataDir.rotateLogs();
+    await writer.write("of this one\n");
+    expect(await readFile(file, "utf8")).toBe("of this one\n");
+    expect(await readFile(join(`${dataDir.logDir}.previous`, "executor-000.log"), "utf8")).toBe(
+      "of the last fleet\n",
+    );
+  });
+
+  test("forgets sessions with every file of theirs, and nothing else", async () => {
+    const dataDir = await madeDataDir();
+    for (const name of [DATABASE_FILE, `${DATABASE_FILE}-wal`, "secret"])
+      await writeFile(join(dataDir.path, name), "");
+    await dataDir.removeSessions();
+    expect(await readdir(dataDir.path)).toEqual(["secret"]);
+  });
+
+  test("is not held by looking whether it is", async () => {
+    const dataDir = await madeDataDir();
+    expect(await dataDir.isHeld()).toBe(false);
+    expect(await readdir(dataDir.path)).toEqual([]);
+    {
+      using _lock = await dataDir.hold();
+      expect(await dataDir.isHeld()).toBe(true);
+    }
+    expect(await dataDir.isHeld()).toBe(false);
   });
 
   test.each(["/srv/My Fleet!", "/a/default", "/b/default", "/ü"])("%s gives a name of its own", (path) => {

@@ -1,0 +1,24 @@
+import { readFile } from "node:fs/promises";
+import { expect, test } from "vitest";
+import { z } from "zod";
+import { NEEDED_NODE_MAJOR, problemOfNode } from "#cli/node-version.ts";
+
+test.each(["20.20.2", "22.18.0", "23.11.1"])(
+  "under Node %s the command says which one it needs",
+  (version) => {
+    expect(problemOfNode(version)).toContain(`Node ${NEEDED_NODE_MAJOR} or later, and this is ${version}`);
+  },
+);
+
+test.each([`${NEEDED_NODE_MAJOR}.0.0`, "100.0.0", process.versions.node])(
+  "under Node %s it runs",
+  (version) => {
+    expect(problemOfNode(version)).toBeUndefined();
+  },
+);
+
+test("it needs the Node that the package says", async () => {
+  const schema = z.object({ engines: z.object({ node: z.string() }) });
+  const { engines } = schema.parse(JSON.parse(await readFile("package.json", "utf8")));
+  expect(engines.node).toBe(`>=${NEEDED_NODE_MAJOR}`);
+});
