@@ -25,31 +25,34 @@ class FaultyEngine extends Engine {
   refusals = 0;
   readonly creations: Promise<string>[] = [];
 
-  override create(options: ContainerOptions): Promise<string> {
+  override create(options: ContainerOptions, signal: AbortSignal): Promise<string> {
     const creation =
-      this.failures-- > 0 ? Promise.reject(new Error("the engine is out of order")) : super.create(options);
+      this.failures-- > 0
+        ? Promise.reject(new Error("the engine is out of order"))
+        : super.create(options, signal);
     this.creations.push(creation);
     return creation;
   }
 
-  override async remove(id: string): Promise<void> {
+  override async remove(id: string, signal: AbortSignal): Promise<void> {
     if (this.refusals-- > 0) throw new Error("removal is in progress");
-    await super.remove(id);
+    await super.remove(id, signal);
   }
 
-  override async start(id: string): Promise<void> {
-    await super.start(id);
-    if (this.removals-- > 0) await this.remove(id);
+  override async start(id: string, signal: AbortSignal): Promise<void> {
+    await super.start(id, signal);
+    if (this.removals-- > 0) await this.remove(id, signal);
   }
 }
 
 async function containersOf(fleetId: string) {
-  return await new Engine().containersWithLabel(FLEET_LABEL, fleetId);
+  return await new Engine().containersWithLabels({ [FLEET_LABEL]: fleetId });
 }
 
 async function removeContainers(fleetId: string): Promise<void> {
   const engine = new Engine();
-  for (const { id } of await containersOf(fleetId)) await engine.remove(id);
+  for (const { id } of await containersOf(fleetId))
+    await engine.remove(id, AbortSignal.timeout(RECOVERY_DEADLINE_MS));
 }
 
 async function execute({ url }: RunningManager, ref: string | number, code: string): Promise<Response> {
@@ -70,7 +73,7 @@ describe.skipIf(skipped)(`a container that is removed${skipped ? `: skipped, ${s
     const name = `test-removed-${process.pid}`;
     await using manager = await startDockerFleet({ ...ONE, name });
     const signal = AbortSignal.timeout(RECOVERY_DEADLINE_MS);
-    const { id } = await manager.sessions.allocate(undefined, { waitMs: 0, signal });
+    const { id } = await manager.sessions.allocate({}, { waitMs: 0, signal });
     await execute(manager, id, "left_behind = 1");
     await removeContainers(name);
     await untilFreeAgain(manager);
@@ -117,9 +120,9 @@ describe.skipIf(skipped)(`a container that is removed${skipped ? `: skipped, ${s
 test.skipIf(skipped)("a container that gives no answer is restarted, free and clean", async () => {
   const name = `test-silent-${process.pid}`;
   const probe = { intervalMs: 100, timeoutMs: 200, restartAfterMs: 300 };
-  await using manager = await startDockerFleet({ ...ONE, name }, undefined, undefined, probe);
+  await using manager = await startDockerFleet({ ...ONE, name }, undefined, undefined, { probe });
   const signal = AbortSignal.timeout(RECOVERY_DEADLINE_MS);
-  const { id } = await manager.sessions.allocate(undefined, { waitMs: 0, signal });
+  const { id } = await manager.sessions.allocate({}, { waitMs: 0, signal });
   await execute(manager, id, "left_behind = 1");
   const [before] = await containersOf(name);
   await run("docker", ["pause", before?.id ?? ""]);
@@ -147,7 +150,7 @@ describe.skipIf(skipped)(`the end of a fleet${skipped ? `: skipped, ${skipped}` 
     const engine = new FaultyEngine();
     await using _manager = await startDockerFleet({ ...ONE, name });
     engine.refusals = Number.POSITIVE_INFINITY;
-    await expect(removeFleet(engine, name, 300)).rejects.toThrow(
+    await expect(removeFleet(engine, name, { budgetMs: 300 })).rejects.toThrow(
       `containers could not be removed (removal is in progress): "docker rm -f fleet-${name}-000" does it`,
     );
   });

@@ -1,268 +1,288 @@
-import { createHmac } from "node:crypto";
-import { setImmediate as nextTurn, setTimeout as delay } from "node:timers/promises";
-import PQueue from "p-queue";
+import { setTimeout as delay } from "node:timers/promises";
 import pRetry from "p-retry";
 import type { Logger } from "pino";
-import { memoryBytesOf, plannedExecutors, type FleetSpec } from "#compose/fleet-spec.ts";
+import { plannedExecutors, resetOf } from "#compose/fleet-spec.ts";
 import { errorText } from "#contract/errors.ts";
 import { executorNumberSchema, type ExecutorNumber } from "#contract/ids.ts";
-import type { Backend } from "#manager/fleet/backend.ts";
-import type { ExecutorSpec } from "#manager/fleet/executor.ts";
+import type { ConnectionStatus } from "#contract/manager-api.ts";
+import type { Backend, BackendEvents, ExecutorPlan, Loss } from "#manager/fleet/backend.ts";
+import { CannotStart } from "./cannot-start.ts";
+import { desiredContainers, type ContainerSettings, type Desired } from "./desired-containers.ts";
 import { Endpoints } from "./endpoints.ts";
-import type { ContainerOptions, DeathEvent, Engine } from "./engine.ts";
-import { containerOptions, containerUrl, type ExecutorContainer } from "./executor-container.ts";
-import { ensureImage } from "./executor-image.ts";
-import {
-  EXECUTOR_LABEL,
-  FINGERPRINT_LABEL,
-  FLEET_LABEL,
-  formatPlan,
-  planContainers,
-  type Step,
-} from "./plan.ts";
+import { EngineConnection } from "./engine-connection.ts";
+import type { Engine, EngineInfo, ObservedContainer } from "./engine.ts";
+import { buildExecutorImage, executorImage, requireBuiltIn, type ExecutorImage } from "./executor-image.ts";
+import { explainLoss } from "./explain-loss.ts";
+import { FleetContainers } from "./fleet-containers.ts";
+import { orAborted } from "./or-aborted.ts";
+import { FLEET_LABEL, formatStep, planContainers } from "./plan.ts";
 import { removeFleet } from "./remove-fleet.ts";
 
-/** What `fleet up` asks of the docker backend; the rest of a spec is for Compose files. */
-export type DockerFleetSpec = Pick<
-  FleetSpec,
-  "name" | "types" | "limits" | "environment" | "executionTimeout" | "maxExecutionTimeout" | "codeDirectory"
->;
-
-export interface DockerBackendSettings {
-  spec: DockerFleetSpec;
-  /** Directory of each executor for what user code hands in, by number. */
-  submissionDirectories?: readonly string[];
+export interface DockerBackendSettings extends ContainerSettings {
   /** The project's folder, which images are built from. */
   projectDir: string;
   /** Folder for what has to outlive the manager. */
   dataDir: string;
-  /** Secret that the executors' tokens are made of: with the same secret a manager can take up its containers. */
-  secret: string;
   onProgress: (line: string) => void;
 }
 
-/** How long the engine may take to start a container again that ended by itself. */
-const ENGINE_RESTART_MS = 2_000;
 const MIN_RETRY_DELAY_MS = 200;
-const MAX_RETRY_DELAY_MS = 10_000;
+const MAX_RETRY_DELAY_MS = 2_000;
+/** How long an engine may take to answer when the fleet ends. */
+const STOP_PROBE_MS = 5_000;
 
-/** A container that there should be, with all that the engine is told of it. */
-interface Desired {
-  container: ExecutorContainer;
-  options: ContainerOptions;
-  number: number;
-  fingerprint: string;
+/** The image of each type by name, and those of them that are still to be built. */
+interface Images {
+  names: Map<string, string>;
+  missing: { type: string; image: ExecutorImage }[];
 }
 
-/** Executors as containers of a Docker engine, made and removed by observe, plan, apply. */
+/** Executors as containers of a Docker engine. It waits for an engine that does not answer, and follows it. */
 export class DockerBackend implements Backend {
   readonly name = "docker";
   readonly warnings: string[] = [];
+  readonly connection: EngineConnection;
   readonly #settings: DockerBackendSettings;
-  readonly #engine: Engine;
   readonly #log: Logger;
   readonly #stop = new AbortController();
-  /** One look at the engine and what follows from it at a time. */
-  readonly #reconciling = new PQueue({ concurrency: 1 });
-  #endpoints: Endpoints | undefined;
-  #desired: Desired[] = [];
-  /** The container that serves each number, as far as is known. */
-  readonly #containerIds = new Map<number, string>();
-  #onLost: (number: ExecutorNumber, reason: string) => void = () => {};
+  readonly #unplaced: Set<ExecutorNumber>;
+  readonly #started = Promise.withResolvers<void>();
+  #events: BackendEvents | undefined;
+  #containers: FleetContainers | undefined;
   #watching: Promise<void> = Promise.resolve();
 
   constructor(settings: DockerBackendSettings, engine: Engine, log: Logger) {
     this.#settings = settings;
-    this.#engine = engine;
     this.#log = log;
+    this.connection = new EngineConnection(engine, log);
+    this.#unplaced = new Set(
+      plannedExecutors(settings.spec).map(({ number }) => executorNumberSchema.parse(number)),
+    );
+    // Whoever waits for it learns of a failure; without a start nobody does.
+    this.#started.promise.catch(() => undefined);
   }
 
-  async start(
-    onLost: (number: ExecutorNumber, reason: string) => void,
-    signal: AbortSignal,
-  ): Promise<ExecutorSpec[]> {
-    const { spec, dataDir } = this.#settings;
-    this.#endpoints = await Endpoints.choose(this.#engine, { fleetId: spec.name, dataDir });
-    this.warnings.push(...this.#endpoints.warnings);
-    const images = await this.#images(signal);
-    signal.throwIfAborted();
-    this.#desired = await Promise.all(
-      plannedExecutors(spec).map((planned) => this.#describe(planned, images)),
-    );
-    // Subscribed before the look at what runs, so that a removal comes either before the look or as an event.
-    const deaths = await this.#subscribe();
-    await this.#reconcile();
-    this.#onLost = onLost;
-    this.#watching = this.#watch(deaths);
-    return this.#desired.map(({ container }) => ({
-      number: executorNumberSchema.parse(container.number),
-      type: container.type,
-      url: containerUrl(container),
-      token: container.token,
+  async plan(): Promise<ExecutorPlan[]> {
+    const { spec } = this.#settings;
+    for (const { type, image } of spec.types) if (image === undefined) requireBuiltIn(type);
+    return plannedExecutors(spec).map(({ number, type }) => ({
+      number: executorNumberSchema.parse(number),
+      type,
+      reset: resetOf(spec, type) ?? "container",
     }));
   }
 
-  async restart(number: ExecutorNumber): Promise<void> {
-    const id = this.#containerIds.get(number);
-    if (id !== undefined) await this.#engine.restart(id);
+  async preview(signal: AbortSignal): Promise<string[]> {
+    const info = await this.connection.connect({ signal });
+    const images = await this.#lookForImages(signal);
+    const observed = await this.#observe(signal);
+    const desired = await desiredContainers(this.#settings, this.#endpoints(info), images.names, observed);
+    const builds = images.missing.map(
+      ({ image }) => `build image ${image.name}: no image of these sources is there`,
+    );
+    return [...builds, ...planContainers(desired, observed).map(formatStep)];
+  }
+
+  async start(events: BackendEvents, signal: AbortSignal): Promise<void> {
+    this.#events = events;
+    const waiting = AbortSignal.any([signal, this.#stop.signal]);
+    const stopListening = this.connection.onChange((status) => this.#tellConnection(status));
+    try {
+      this.#containers = await this.#prepare(waiting);
+      this.#watching = this.#watch(this.#containers);
+      await orAborted(this.#started.promise, waiting);
+    } finally {
+      stopListening();
+    }
+  }
+
+  async restart(number: ExecutorNumber, signal: AbortSignal): Promise<void> {
+    await this.#whenConnected(signal, (bounded) => this.#requireContainers().restart(number, bounded));
+  }
+
+  async replace(number: ExecutorNumber, signal: AbortSignal): Promise<void> {
+    await this.#whenConnected(signal, (bounded) => this.#requireContainers().replace(number, bounded));
+  }
+
+  async explainLoss(number: ExecutorNumber, signal: AbortSignal): Promise<Loss | undefined> {
+    if (!this.#containers) return undefined;
+    return await explainLoss(this.#containers, this.connection.engine, number, signal);
   }
 
   /**
-   * Removes every container of this fleet.
+   * Removes every container of this fleet but those of the executors that are kept.
    *
    * @throws {Error} that names what is left
    */
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.#stop.abort();
-    await this.#watching;
-    this.#desired = [];
-    await this.#reconciling.add(() => removeFleet(this.#engine, this.#settings.spec.name));
-    await this.#endpoints?.[Symbol.asyncDispose]();
+  async stop(kept: ReadonlySet<ExecutorNumber>): Promise<void> {
+    this.#stop.abort(new Error("the manager stops"));
+    try {
+      await this.#watching;
+      // What was never started is not this manager's to end.
+      if (this.#events) await this.#removeAll(kept);
+    } finally {
+      await this.connection.close();
+    }
   }
 
-  /** The image of each type. Builds run one after the other: each has all cores. */
-  async #images(signal: AbortSignal): Promise<Map<string, string>> {
+  async #removeAll(kept: ReadonlySet<number>): Promise<void> {
+    const { engine } = this.connection;
+    const { name } = this.#settings.spec;
+    if (!(await this.connection.probe(AbortSignal.timeout(STOP_PROBE_MS)))) {
+      const known = this.#containers?.lives.numbers ?? [];
+      if (known.every((number) => kept.has(number))) return;
+      throw new Error(`containers of ${name} may be left: the Docker engine does not answer`);
+    }
+    if (this.#containers) await this.#containers.removeAll(kept);
+    else await removeFleet(engine, name, { kept });
+  }
+
+  /** Decides what there should be, on an engine that answers, and builds the images that are missing. */
+  async #prepare(signal: AbortSignal): Promise<FleetContainers> {
+    const attempt = async () => {
+      const info = await this.connection.waitReady(signal);
+      this.#tellWaiting("its container is being brought up");
+      return await this.#prepareOn(info, this.#whileConnected(signal));
+    };
+    return await pRetry(attempt, {
+      retries: Number.POSITIVE_INFINITY,
+      minTimeout: MIN_RETRY_DELAY_MS,
+      maxTimeout: MAX_RETRY_DELAY_MS,
+      signal,
+      // What fails on an engine that answers fails again.
+      shouldRetry: async () => !(await this.connection.probe(signal)),
+    });
+  }
+
+  async #prepareOn(info: EngineInfo, signal: AbortSignal): Promise<FleetContainers> {
     const { spec, projectDir, onProgress } = this.#settings;
-    const images = new Map<string, string>();
-    for (const { type, image } of spec.types) {
-      images.set(type, image ?? (await ensureImage(this.#engine, projectDir, type, { onProgress, signal })));
+    const endpoints = this.#endpoints(info);
+    const { names, missing } = await this.#lookForImages(signal);
+    for (const { type } of missing) this.#tellWaiting("its image is being built", type);
+    // One after the other: each build has all cores.
+    for (const { image } of missing)
+      await buildExecutorImage(this.connection.engine, projectDir, image, { onProgress, signal });
+    const observed = await this.#observe(signal);
+    const desired = await desiredContainers(this.#settings, endpoints, names, observed);
+    this.warnings.splice(0, Number.POSITIVE_INFINITY, ...endpoints.warnings);
+    return new FleetContainers({
+      fleetId: spec.name,
+      desired,
+      endpoints,
+      connection: this.connection,
+      listener: {
+        up: (one) => this.#place(one),
+        lost: (number, loss) => this.#events?.lost(number, loss),
+        failed: (number, error) => this.#fail(number, error),
+      },
+      log: this.#log,
+      stop: this.#stop.signal,
+    });
+  }
+
+  /** Follows the engine's events and, whenever they or the connection break off, subscribes and looks anew. */
+  async #watch(containers: FleetContainers): Promise<void> {
+    const { signal } = this.#stop;
+    while (!signal.aborted) {
+      const round = new AbortController();
+      let reconciling: Promise<void> | undefined;
+      try {
+        await this.connection.waitReady(signal);
+        // An event stream may stay silent on a connection that is dead: what the connection knows ends it.
+        const up = AbortSignal.any([round.signal, this.#whileConnected(signal)]);
+        // Subscribed before the look at what runs, so that a removal comes either before the look or as an event.
+        const events = await this.connection.engine.events(FLEET_LABEL, this.#settings.spec.name, up);
+        reconciling = this.#reconcile(containers, up);
+        for await (const event of events) containers.handle(event);
+      } catch (error) {
+        if (!signal.aborted) this.#log.warn({ reason: errorText(error) }, "the engine's events broke off");
+      }
+      round.abort(new Error("the engine's events broke off"));
+      await reconciling;
+      this.connection.suspect();
+      await delay(MIN_RETRY_DELAY_MS, undefined, { signal }).catch(() => undefined);
+    }
+  }
+
+  /** Tries again, ever more slowly, until it succeeds or the connection is lost. */
+  async #reconcile(containers: FleetContainers, signal: AbortSignal): Promise<void> {
+    await pRetry(() => containers.reconcile(signal), {
+      retries: Number.POSITIVE_INFINITY,
+      minTimeout: MIN_RETRY_DELAY_MS,
+      maxTimeout: MAX_RETRY_DELAY_MS,
+      signal,
+      onFailedAttempt: ({ error }) => {
+        if (!signal.aborted) this.#tellWaiting(errorText(error));
+        this.#log.warn({ reason: errorText(error) }, "the fleet could not be reconciled; it is tried again");
+      },
+    }).catch(() => undefined);
+  }
+
+  /** The image of each type, by name, and those of them that have to be built. */
+  async #lookForImages(signal: AbortSignal): Promise<Images> {
+    const { spec, projectDir } = this.#settings;
+    const images: Images = { names: new Map(), missing: [] };
+    for (const { type, image: mapped } of spec.types) {
+      if (images.names.has(type)) continue;
+      const image = mapped === undefined ? await executorImage(projectDir, type) : undefined;
+      images.names.set(type, image?.name ?? mapped ?? "");
+      if (image && !(await this.connection.engine.hasImage(image.name, signal)))
+        images.missing.push({ type, image });
     }
     return images;
   }
 
-  async #describe(
-    { number, type }: { number: number; type: string },
-    images: ReadonlyMap<string, string>,
-  ): Promise<Desired> {
-    const { spec, secret, submissionDirectories } = this.#settings;
-    const endpoint = await this.#endpoints?.of(number);
-    const image = images.get(type);
-    if (!endpoint || image === undefined) throw new Error(`executor ${number} has no endpoint or image`);
-    const submissionDirectory = submissionDirectories?.[number];
-    const container: ExecutorContainer = {
-      fleetId: spec.name,
-      number,
-      type,
-      image,
-      endpoint,
-      token: createHmac("sha256", secret).update(`${spec.name}/${number}`).digest("hex"),
-      environment: {
-        ...spec.environment,
-        EXECUTION_TIMEOUT: String(spec.executionTimeout),
-        MAX_EXECUTION_TIMEOUT: String(spec.maxExecutionTimeout),
-      },
-      memoryBytes: memoryBytesOf(spec.limits, type),
-      cpus: spec.limits.cpus,
-      pids: spec.limits.pids,
-      ...(spec.codeDirectory === undefined ? {} : { codeDirectory: spec.codeDirectory }),
-      ...(submissionDirectory === undefined ? {} : { submissionDirectory }),
-    };
-    const options = containerOptions(container);
-    return { container, options, number, fingerprint: options.Labels?.[FINGERPRINT_LABEL] ?? "" };
+  #endpoints(info: EngineInfo): Endpoints {
+    const { spec, dataDir } = this.#settings;
+    return new Endpoints(this.connection.engine, info, { fleetId: spec.name, dataDir });
   }
 
-  /**
-   * Looks at what runs, plans what is missing or too much, and does it.
-   *
-   * @throws {AggregateError} of all that failed, after everything else is done
-   */
-  #reconcile(): Promise<void> {
-    return this.#reconciling.add(async () => {
-      const observed = await this.#engine.containersWithLabel(FLEET_LABEL, this.#settings.spec.name);
-      const steps = planContainers(this.#desired, observed);
-      if (steps.length > 0)
-        this.#log.info({ plan: formatPlan(steps) }, "fleet differs from what it should be");
-      const removals = steps.filter((step) => step.do === "remove");
-      const removed = new Set(removals.map(({ containerId }) => containerId));
-      for (const { id, labels } of observed)
-        if (!removed.has(id)) this.#containerIds.set(Number(labels[EXECUTOR_LABEL]), id);
-      await settleAll(removals.map(({ containerId }) => this.#engine.remove(containerId)));
-      await settleAll(steps.map((step) => this.#bringUp(step)));
-    });
+  async #observe(signal: AbortSignal): Promise<ObservedContainer[]> {
+    return await this.connection.engine.containersWithLabels(
+      { [FLEET_LABEL]: this.#settings.spec.name },
+      signal,
+    );
   }
 
-  async #bringUp(step: Step): Promise<void> {
-    if (step.do === "start") await this.#engine.start(step.containerId);
-    if (step.do === "create") await this.#create(step.number);
+  /** Also aborted when the connection is lost, on which no reply comes any more. */
+  #whileConnected(signal: AbortSignal): AbortSignal {
+    return AbortSignal.any([signal, this.#stop.signal, this.connection.lostSignal]);
   }
 
-  async #create(number: number): Promise<void> {
-    const desired = this.#desired.find((one) => one.number === number);
-    if (!desired) return;
-    if (this.#containerIds.delete(number)) this.#lose(number, "its container was removed");
-    const id = await this.#engine.create(desired.options);
-    this.#containerIds.set(number, id);
-    await this.#engine.start(id);
+  async #whenConnected(signal: AbortSignal, task: (signal: AbortSignal) => Promise<void>): Promise<void> {
+    await this.connection.waitReady(AbortSignal.any([signal, this.#stop.signal]));
+    const bounded = this.#whileConnected(signal);
+    await orAborted(task(bounded), bounded);
   }
 
-  #lose(number: number, reason: string): void {
-    this.#onLost(executorNumberSchema.parse(number), reason);
+  #place({ number, place }: Desired): void {
+    if (!this.#unplaced.delete(number)) return;
+    this.#events?.placed(number, place);
+    if (this.#unplaced.size === 0) this.#started.resolve();
   }
 
-  #subscribe(): Promise<AsyncIterable<DeathEvent>> {
-    return this.#engine.deaths(FLEET_LABEL, this.#settings.spec.name, this.#stop.signal);
+  #fail(number: ExecutorNumber, error: unknown): void {
+    if (!this.#unplaced.has(number)) return;
+    if (error instanceof CannotStart) this.#started.reject(error);
+    else this.#events?.waiting(number, errorText(error));
   }
 
-  /** Follows the engine's events and, whenever the connection to it is lost, subscribes and looks anew. */
-  async #watch(deaths: AsyncIterable<DeathEvent>): Promise<void> {
-    const { signal } = this.#stop;
-    // Who called `start` has to learn of the executors before one of them can be lost.
-    await nextTurn();
-    try {
-      await this.#follow(deaths);
-      while (!signal.aborted) {
-        const next = await this.#untilDone(() => this.#subscribe());
-        await this.#untilDone(() => this.#reconcile());
-        await this.#follow(next);
-      }
-    } catch (error) {
-      if (!signal.aborted) throw error;
+  #tellConnection(status: ConnectionStatus): void {
+    if (status.status === "error") this.#tellWaiting(`the Docker engine does not answer: ${status.error}`);
+  }
+
+  /** Tells the executors that have no place yet, or those of one type, what they wait for. */
+  #tellWaiting(reason: string, type?: string): void {
+    if (this.#stop.signal.aborted) return;
+    for (const planned of plannedExecutors(this.#settings.spec)) {
+      const number = executorNumberSchema.parse(planned.number);
+      if (this.#unplaced.has(number) && (type === undefined || type === planned.type))
+        this.#events?.waiting(number, reason);
     }
   }
 
-  /** Replaces what is removed, until the events end. What replaces a container makes its late events meaningless. */
-  async #follow(deaths: AsyncIterable<DeathEvent>): Promise<void> {
-    const { signal } = this.#stop;
-    try {
-      for await (const { containerId, labels, reason, removed } of deaths) {
-        const number = Number(labels[EXECUTOR_LABEL]);
-        if (this.#containerIds.get(number) === containerId) this.#lose(number, reason);
-        if (removed) await this.#untilDone(() => this.#reconcile());
-        else void this.#bringBack();
-      }
-    } catch (error) {
-      signal.throwIfAborted();
-      this.#log.warn({ reason: errorText(error) }, "the engine's events broke off");
-    }
+  #requireContainers(): FleetContainers {
+    if (this.#containers) return this.#containers;
+    throw new Error("the executors have not been started yet");
   }
-
-  /** The engine starts a container again that ended by itself, but not one that somebody stopped or killed. */
-  async #bringBack(): Promise<void> {
-    try {
-      await delay(ENGINE_RESTART_MS, undefined, { signal: this.#stop.signal });
-      await this.#untilDone(() => this.#reconcile());
-    } catch (error) {
-      if (!this.#stop.signal.aborted) throw error;
-    }
-  }
-
-  /** Tries again, ever more slowly, until it succeeds. Rejects when the backend is disposed of. */
-  #untilDone<T>(attempt: () => Promise<T>): Promise<T> {
-    return pRetry(attempt, {
-      retries: Number.POSITIVE_INFINITY,
-      minTimeout: MIN_RETRY_DELAY_MS,
-      maxTimeout: MAX_RETRY_DELAY_MS,
-      signal: this.#stop.signal,
-      onFailedAttempt: ({ error }) =>
-        this.#log.warn({ reason: errorText(error) }, "the engine failed; it is asked again"),
-    });
-  }
-}
-
-/** Waits for everything, so that nothing goes on behind the back of who learns that something failed. */
-async function settleAll(doings: readonly Promise<void>[]): Promise<void> {
-  const failures = (await Promise.allSettled(doings)).flatMap((result): unknown[] =>
-    result.status === "rejected" ? [result.reason] : [],
-  );
-  if (failures.length > 0) throw new AggregateError(failures);
 }

@@ -2,63 +2,78 @@ import { chmod, mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { SOCKET_FILE } from "#compose/executor-link.ts";
 import { executorDigits } from "#compose/fleet-spec.ts";
-import type { Engine } from "./engine.ts";
+import type { Engine, EngineInfo, ObservedContainer } from "./engine.ts";
 import type { ExecutorEndpoint } from "./executor-container.ts";
 import { freePort } from "./free-port.ts";
-import { FLEET_LABEL } from "./plan.ts";
+import { FLEET_LABEL, numberOf, PORT_LABEL } from "./plan.ts";
 
 /** A Unix socket's path may have 108 bytes with its closing zero. Source: unix(7). */
 const MAX_SOCKET_PATH_LENGTH = 107;
 
-/** Where the executors of one fleet listen, for a manager that runs on the machine itself. */
-export class Endpoints implements AsyncDisposable {
+/** Where the executors of one fleet listen, for a manager that runs on the machine itself. Deciding makes nothing. */
+export class Endpoints {
   readonly warnings: readonly string[];
   readonly #engine: Engine;
   readonly #fleetId: string;
-  readonly #socketRoot: string | undefined;
-
-  private constructor(engine: Engine, fleetId: string, socketRoot: string | undefined, warnings: string[]) {
-    this.#engine = engine;
-    this.#fleetId = fleetId;
-    this.#socketRoot = socketRoot;
-    this.warnings = warnings;
-  }
+  readonly #socketRoot: string;
+  readonly #usesSockets: boolean;
 
   /** Unix sockets where the engine shares this machine's files, else ports on loopback, with a warning. */
-  static async choose(
-    engine: Engine,
-    { fleetId, dataDir }: { fleetId: string; dataDir: string },
-  ): Promise<Endpoints> {
-    const root = join(dataDir, "run");
-    const reason = await reasonAgainstSockets(engine, root);
-    if (reason === undefined) {
-      await mkdir(root, { recursive: true, mode: 0o700 });
-      await chmod(root, 0o700);
-      return new Endpoints(engine, fleetId, root, []);
-    }
-    const network = networkName(fleetId);
-    await engine.ensureBridge(network, { [FLEET_LABEL]: fleetId }, false);
-    return new Endpoints(engine, fleetId, undefined, [
-      `Executors are reached over ports on loopback (${reason}); their code can therefore use the network.`,
-    ]);
+  constructor(engine: Engine, info: EngineInfo, { fleetId, dataDir }: { fleetId: string; dataDir: string }) {
+    this.#engine = engine;
+    this.#fleetId = fleetId;
+    this.#socketRoot = join(dataDir, "run");
+    const reason = reasonAgainstSockets(info, this.#socketRoot);
+    this.#usesSockets = reason === undefined;
+    this.warnings = this.#usesSockets
+      ? []
+      : [
+          `Executors are reached over ports on loopback (${reason}); their code can therefore use the network.`,
+        ];
   }
 
-  async of(number: number): Promise<ExecutorEndpoint> {
-    if (this.#socketRoot === undefined) {
-      // Fixed, so that it stays the same when the engine restarts the container.
-      return { kind: "port", port: await freePort(), network: networkName(this.#fleetId) };
+  /** Decides where an executor listens; a port is that of the container that is there. */
+  async of(number: number, observed: readonly ObservedContainer[]): Promise<ExecutorEndpoint> {
+    if (this.#usesSockets) {
+      const directory = join(this.#socketRoot, executorDigits(number));
+      return { kind: "socket", directory, gid: process.getgid?.() ?? 0 };
     }
-    const directory = join(this.#socketRoot, executorDigits(number));
-    await mkdir(directory, { recursive: true });
+    // Fixed, so that it stays the same when the engine restarts the container.
+    const port = portOf(number, observed) ?? (await freePort());
+    return { kind: "port", port, network: networkName(this.#fleetId) };
+  }
+
+  /** Makes the folder or the network that the executor's container needs. */
+  async prepare(endpoint: ExecutorEndpoint, signal: AbortSignal): Promise<void> {
+    if (endpoint.kind === "port") {
+      await this.#engine.ensureBridge(endpoint.network, { [FLEET_LABEL]: this.#fleetId }, signal);
+      return;
+    }
+    await mkdir(this.#socketRoot, { recursive: true, mode: 0o700 });
+    await chmod(this.#socketRoot, 0o700);
+    await mkdir(endpoint.directory, { recursive: true });
     // The server in the container comes in by the group that it is given; user code has neither this user nor group.
-    await chmod(directory, 0o770);
-    return { kind: "socket", directory, gid: process.getgid?.() ?? 0 };
+    await chmod(endpoint.directory, 0o770);
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    if (this.#socketRoot === undefined) await this.#engine.removeNetwork(networkName(this.#fleetId));
-    else await rm(this.#socketRoot, { recursive: true, force: true });
+  /** Removes the folders of all executors but those that are kept. The network goes with the fleet's containers. */
+  async remove(numbers: readonly number[], kept: ReadonlySet<number>): Promise<void> {
+    if (!this.#usesSockets) return;
+    const gone =
+      kept.size === 0
+        ? [this.#socketRoot]
+        : numbers
+            .filter((number) => !kept.has(number))
+            .map((number) => join(this.#socketRoot, executorDigits(number)));
+    await Promise.all(gone.map((path) => rm(path, { recursive: true, force: true })));
   }
+}
+
+function portOf(number: number, observed: readonly ObservedContainer[]): number | undefined {
+  const ports = observed
+    .filter((container) => numberOf(container) === number)
+    .map(({ labels }) => Number(labels[PORT_LABEL]));
+  return ports.find((port) => Number.isInteger(port) && port > 0 && port < 65_536);
 }
 
 function networkName(fleetId: string): string {
@@ -66,13 +81,10 @@ function networkName(fleetId: string): string {
 }
 
 /** A socket on a mounted folder does not cross from a virtual machine to this one. */
-async function reasonAgainstSockets(engine: Engine, root: string): Promise<string | undefined> {
-  if (join(root, executorDigits(0), SOCKET_FILE).length > MAX_SOCKET_PATH_LENGTH) {
+function reasonAgainstSockets({ operatingSystem, local }: EngineInfo, root: string): string | undefined {
+  if (join(root, executorDigits(0), SOCKET_FILE).length > MAX_SOCKET_PATH_LENGTH)
     return "the data directory's path is too long for Unix sockets";
-  }
-  const { operatingSystem, local } = await engine.info();
-  if (!local || process.platform !== "linux" || operatingSystem === "Docker Desktop") {
+  if (!local || process.platform !== "linux" || operatingSystem === "Docker Desktop")
     return `${operatingSystem} does not share this machine's sockets`;
-  }
   return undefined;
 }

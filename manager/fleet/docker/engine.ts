@@ -2,6 +2,8 @@ import { finished, PassThrough, Readable } from "node:stream";
 import Docker from "dockerode";
 import tar from "tar-fs";
 import { z } from "zod";
+import { containerEvents, type ContainerEvent } from "./container-event.ts";
+import { orAborted } from "./or-aborted.ts";
 
 /** A container as the engine lists it, as far as the fleet is concerned. */
 export interface ObservedContainer {
@@ -9,6 +11,20 @@ export interface ObservedContainer {
   name: string;
   labels: Record<string, string>;
   running: boolean;
+  /** Whether it is being removed, or could not be removed whole, so that it cannot be started again. */
+  dead: boolean;
+}
+
+/** One run of a container, from its start to its end. */
+export interface ContainerRun {
+  containerId: string;
+  /** By the engine's clock, in milliseconds since 1970; tells one run of a container from the next. */
+  startedAt: number;
+  running: boolean;
+  /** 0 while it runs. */
+  exitCode: number;
+  /** Whether the memory limit ended one of its processes, which need not be the one that ended it. */
+  oomKilled: boolean;
 }
 
 /** What the engine says about itself. */
@@ -18,55 +34,73 @@ export interface EngineInfo {
   operatingSystem: string;
   /** Whether it is reached over a Unix socket, so that it may share this machine's files. */
   local: boolean;
-}
-
-/** A container that has ended. */
-export interface DeathEvent {
-  containerId: string;
-  labels: Record<string, string>;
-  reason: string;
-  /** Whether the container is gone for good, so that the engine will not start it again. */
-  removed: boolean;
+  /** Of the engine's machine; memory in bytes. */
+  resources: { cpus: number; memory: number };
 }
 
 export type ContainerOptions = Docker.ContainerCreateOptions;
 
-const INFO_TIMEOUT_MS = 5_000;
+/** How long a request may take that asks for no work. */
+const ANSWER_TIMEOUT_MS = 5_000;
+const EVENTS = ["start", "die", "destroy", "oom", "kill"];
 
 const buildLineSchema = z.object({ stream: z.string().optional(), error: z.string().optional() });
-const deathSchema = z.object({
-  Action: z.string(),
-  Actor: z.object({ ID: z.string(), Attributes: z.record(z.string(), z.string()) }),
+const infoSchema = z.object({
+  ServerVersion: z.string(),
+  OperatingSystem: z.string(),
+  NCPU: z.number(),
+  MemTotal: z.number(),
+});
+const modemSchema = z.object({
+  socketPath: z.union([z.string(), z.custom<object>((value) => typeof value === "function")]).optional(),
+  host: z.string().optional(),
+  port: z.union([z.string(), z.number()]).optional(),
 });
 
 /**
- * The Docker engine, by the environment's `DOCKER_HOST` or its usual socket. The only user of `dockerode`; the API
- * version is left to the engine. Making one opens no connection.
+ * The Docker engine, by the environment's `DOCKER_HOST` or its usual socket unless a socket is named. The only user of
+ * `dockerode`; the API version is left to the engine. Making one opens no connection.
+ *
+ * Its methods reject with what the engine answers or with the error of the connection: see {@link statusOf}.
  */
 export class Engine {
-  readonly #docker = new Docker();
+  readonly #docker: Docker;
+  /** For the requests that dockerode does not let anybody abort. */
+  readonly #impatient: Docker;
+  readonly #modem: z.infer<typeof modemSchema>;
+
+  constructor(options: { socketPath?: string } = {}) {
+    this.#docker = new Docker(options);
+    this.#impatient = new Docker({ ...options, timeout: ANSWER_TIMEOUT_MS + 1_000 });
+    this.#modem = modemSchema.parse(this.#docker.modem);
+  }
+
+  /** Where it is reached: the path of a socket, or `host:port`. */
+  get address(): string {
+    const { socketPath, host, port } = this.#modem;
+    if (typeof socketPath === "string") return socketPath;
+    return socketPath === undefined ? `${host}:${port}` : "the usual socket of Docker";
+  }
 
   /** @throws {Error} when no engine answers within some seconds. */
-  async info(): Promise<EngineInfo> {
-    const { ServerVersion, OperatingSystem } = z
-      .object({ ServerVersion: z.string(), OperatingSystem: z.string() })
-      .parse(await new Docker({ timeout: INFO_TIMEOUT_MS }).info());
-    const options = z.object({ socketPath: z.unknown() }).parse(this.#docker.modem);
+  async info(signal?: AbortSignal): Promise<EngineInfo> {
+    const answer = infoSchema.parse(await promptly(this.#impatient.info(), signal));
     return {
-      version: ServerVersion,
-      operatingSystem: OperatingSystem,
-      local: options.socketPath !== undefined,
+      version: answer.ServerVersion,
+      operatingSystem: answer.OperatingSystem,
+      local: this.#modem.socketPath !== undefined,
+      resources: { cpus: answer.NCPU, memory: answer.MemTotal },
     };
   }
 
-  async hasImage(name: string): Promise<boolean> {
-    return await this.#unlessMissing(
-      this.#docker
-        .getImage(name)
-        .inspect()
-        .then(() => true),
-      false,
-    );
+  /** @throws {Error} when the engine does not answer within some seconds. */
+  async ping(signal: AbortSignal): Promise<void> {
+    await promptly(this.#impatient.ping(), signal);
+  }
+
+  async hasImage(name: string, signal: AbortSignal): Promise<boolean> {
+    const found = unlessMissing(this.#impatient.getImage(name).inspect());
+    return (await promptly(found, signal)) !== undefined;
   }
 
   /**
@@ -96,35 +130,52 @@ export class Engine {
     return await promise;
   }
 
-  /** Every container, running or not, that carries the label with that value. */
-  async containersWithLabel(label: string, value: string): Promise<ObservedContainer[]> {
-    const found = await this.#docker.listContainers({ all: true, filters: { label: [`${label}=${value}`] } });
-    return found.map(({ Id, Names, Labels, State }) => ({
-      id: Id,
-      name: Names[0]?.replace(/^\//, "") ?? Id,
-      labels: Labels,
-      // One that the engine is about to start again is as good as running.
-      running: State === "running" || State === "restarting",
-    }));
+  /** Every container, running or not, that carries all the labels with these values. */
+  async containersWithLabels(
+    labels: Record<string, string>,
+    signal?: AbortSignal,
+  ): Promise<ObservedContainer[]> {
+    return await this.#list({ label: labelFilters(labels) }, signal);
   }
 
-  async create(options: ContainerOptions): Promise<string> {
-    return (await this.#docker.createContainer(options)).id;
+  /** The container of that name, whoever made it. */
+  async containerNamed(name: string, signal: AbortSignal): Promise<ObservedContainer | undefined> {
+    // The engine looks for parts of names.
+    return (await this.#list({ name: [name] }, signal)).find((container) => container.name === name);
+  }
+
+  /** The present or last run of a container; undefined when there is no such container. */
+  async inspect(id: string, signal: AbortSignal): Promise<ContainerRun | undefined> {
+    const found = await unlessMissing(this.#docker.getContainer(id).inspect({ abortSignal: signal }));
+    if (!found) return undefined;
+    const { StartedAt, Running, Restarting, ExitCode, OOMKilled } = found.State;
+    return {
+      containerId: id,
+      startedAt: Date.parse(StartedAt),
+      running: Running && !Restarting,
+      exitCode: ExitCode,
+      oomKilled: OOMKilled,
+    };
+  }
+
+  async create(options: ContainerOptions, signal: AbortSignal): Promise<string> {
+    return (await this.#docker.createContainer({ ...options, abortSignal: signal })).id;
   }
 
   /** Starts a container; one that runs already is fine. */
-  async start(id: string): Promise<void> {
-    await this.#docker.getContainer(id).start().catch(ignoreStatus(304));
+  async start(id: string, signal: AbortSignal): Promise<void> {
+    await this.#docker.getContainer(id).start({ abortSignal: signal }).catch(ignoreStatus(304));
   }
 
   /** Ends a container at once, also one that is paused, and starts it again. */
-  async restart(id: string): Promise<void> {
-    await this.#docker.getContainer(id).restart({ t: 0 });
+  async restart(id: string, signal: AbortSignal): Promise<void> {
+    await this.#docker.getContainer(id).restart({ t: 0, abortSignal: signal });
   }
 
   /** Ends and removes a container with its anonymous volumes; one that is gone already is fine. */
-  async remove(id: string): Promise<void> {
-    await this.#docker.getContainer(id).remove({ force: true, v: true }).catch(ignoreStatus(404));
+  async remove(id: string, signal: AbortSignal): Promise<void> {
+    const options = { force: true, v: true, abortSignal: signal };
+    await this.#docker.getContainer(id).remove(options).catch(ignoreStatus(404));
   }
 
   /** What a container has printed and, with `follow`, goes on to print until the signal aborts. */
@@ -141,64 +192,77 @@ export class Engine {
     return printed;
   }
 
-  /** Makes a bridge network on which containers reach the outside but, unless `shared`, not each other. */
-  async ensureBridge(name: string, labels: Record<string, string>, shared: boolean): Promise<void> {
-    const there = await this.#docker.listNetworks({ filters: { name: [name] } });
-    if (there.some(({ Name }) => Name === name)) return;
-    const Options = { "com.docker.network.bridge.enable_icc": String(shared) };
-    await this.#docker.createNetwork({ Name: name, Driver: "bridge", Labels: labels, Options });
+  /** Makes a bridge network, unless it is there, on which containers reach the outside but not each other. */
+  async ensureBridge(name: string, labels: Record<string, string>, signal: AbortSignal): Promise<void> {
+    if (await this.#hasNetwork(name, signal)) return;
+    const Options = { "com.docker.network.bridge.enable_icc": "false" };
+    const network = { Name: name, CheckDuplicate: true, Driver: "bridge", Labels: labels, Options };
+    await this.#docker.createNetwork({ ...network, abortSignal: signal }).catch(async (error: unknown) => {
+      // Containers of one fleet are made at once.
+      if (!(await this.#hasNetwork(name, signal))) throw error;
+    });
   }
 
   /** Removes every network that carries the label with that value. */
   async removeNetworks(label: string, value: string): Promise<void> {
     const found = await this.#docker.listNetworks({ filters: { label: [`${label}=${value}`] } });
-    await Promise.all(found.map(({ Id }) => this.removeNetwork(Id)));
+    const removals = found.map(({ Id }) => this.#docker.getNetwork(Id).remove().catch(ignoreStatus(404)));
+    await Promise.all(removals);
   }
 
-  async removeNetwork(name: string): Promise<void> {
-    await this.#docker.getNetwork(name).remove().catch(ignoreStatus(404));
+  async #list(filters: Record<string, string[]>, signal?: AbortSignal): Promise<ObservedContainer[]> {
+    const options = { all: true, filters, ...(signal ? { abortSignal: signal } : {}) };
+    const found = await this.#docker.listContainers(options);
+    return found.map(({ Id, Names, Labels, State }) => ({
+      id: Id,
+      name: Names[0]?.replace(/^\//, "") ?? Id,
+      labels: Labels,
+      // One that the engine is about to start again, or that somebody paused, is as good as running.
+      running: ["running", "restarting", "paused"].includes(State),
+      dead: ["dead", "removing"].includes(State),
+    }));
+  }
+
+  async #hasNetwork(name: string, signal: AbortSignal): Promise<boolean> {
+    const there = await this.#docker.listNetworks({ filters: { name: [name] }, abortSignal: signal });
+    return there.some(({ Name }) => Name === name);
   }
 
   /**
-   * Subscribes to the ends of containers that carry the label. None that comes after this has resolved is missed, until
-   * the signal aborts or the engine goes away, which ends the iteration.
+   * Subscribes to what happens to the containers that carry the label. Nothing that comes after this has resolved is
+   * missed, until the signal aborts or the engine goes away, which ends the iteration.
    */
-  async deaths(label: string, value: string, signal: AbortSignal): Promise<AsyncIterable<DeathEvent>> {
-    const wanted = { type: ["container"], event: ["die", "destroy"], label: [`${label}=${value}`] };
+  async events(label: string, value: string, signal: AbortSignal): Promise<AsyncIterable<ContainerEvent>> {
+    const wanted = { type: ["container"], event: EVENTS, label: [`${label}=${value}`] };
     // The signal goes into the request: a stream that only wraps the reply would leave its connection open.
-    return deathsOf(await this.#docker.getEvents({ filters: JSON.stringify(wanted), abortSignal: signal }));
-  }
-
-  async #unlessMissing<T>(found: Promise<T>, otherwise: T): Promise<T> {
-    return await found.catch((error: unknown) => {
-      if (statusOf(error) === 404) return otherwise;
-      throw error;
-    });
+    return containerEvents(
+      await this.#docker.getEvents({ filters: JSON.stringify(wanted), abortSignal: signal }),
+    );
   }
 }
 
-async function* deathsOf(stream: NodeJS.ReadableStream): AsyncGenerator<DeathEvent> {
-  let pending = "";
-  for await (const chunk of stream) {
-    pending += String(chunk);
-    const lines = pending.split("\n");
-    pending = lines.pop() ?? "";
-    for (const line of lines) if (line !== "") yield deathOf(line);
-  }
+/** The HTTP status of an engine's answer; undefined for an error of the connection. */
+export function statusOf(error: unknown): number | undefined {
+  return error instanceof Error && "statusCode" in error && typeof error.statusCode === "number"
+    ? error.statusCode
+    : undefined;
 }
 
-function deathOf(line: string): DeathEvent {
-  const { Action, Actor } = deathSchema.parse(JSON.parse(line));
-  const removed = Action === "destroy";
-  const exitCode = Actor.Attributes["exitCode"];
-  const reason = removed
-    ? "its container was removed"
-    : `its container ended with exit code ${exitCode ?? "unknown"}`;
-  return { containerId: Actor.ID, labels: Actor.Attributes, reason, removed };
+function labelFilters(labels: Record<string, string>): string[] {
+  return Object.entries(labels).map(([label, value]) => `${label}=${value}`);
 }
 
-function statusOf(error: unknown): unknown {
-  return error instanceof Error && "statusCode" in error ? error.statusCode : undefined;
+/** @throws {Error} when there is no answer within some seconds; or the signal's reason */
+async function promptly<T>(answer: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  const timeout = AbortSignal.timeout(ANSWER_TIMEOUT_MS);
+  return await orAborted(answer, signal ? AbortSignal.any([timeout, signal]) : timeout);
+}
+
+async function unlessMissing<T>(found: Promise<T>): Promise<T | undefined> {
+  return await found.catch((error: unknown) => {
+    if (statusOf(error) !== 404) throw error;
+    return undefined;
+  });
 }
 
 function ignoreStatus(status: number): (error: unknown) => void {

@@ -16,7 +16,7 @@ import {
   tmpfsMounts,
 } from "#compose/isolation.ts";
 import type { ContainerOptions } from "./engine.ts";
-import { EXECUTOR_LABEL, FINGERPRINT_LABEL, FLEET_LABEL, TYPE_LABEL } from "./plan.ts";
+import { EXECUTOR_LABEL, FINGERPRINT_LABEL, FLEET_LABEL, PORT_LABEL, TYPE_LABEL } from "./plan.ts";
 
 /** How the manager, on the machine itself, reaches an executor in its container. */
 export type ExecutorEndpoint =
@@ -66,7 +66,12 @@ function optionsOf(container: ExecutorContainer): ContainerOptions {
   return {
     name: containerName(container),
     Image: image,
-    Labels: { [FLEET_LABEL]: fleetId, [EXECUTOR_LABEL]: String(number), [TYPE_LABEL]: type },
+    Labels: {
+      [FLEET_LABEL]: fleetId,
+      [EXECUTOR_LABEL]: String(number),
+      [TYPE_LABEL]: type,
+      ...(endpoint.kind === "port" ? { [PORT_LABEL]: String(endpoint.port) } : {}),
+    },
     Env: Object.entries(environmentOf(container)).map(([name, value]) => `${name}=${value}`),
     ...(endpoint.kind === "port" ? { ExposedPorts: { [port]: {} } } : {}),
     HostConfig: {
@@ -102,6 +107,7 @@ function environmentOf({
     ...environment,
     ...(endpoint.kind === "socket" ? { EXECUTOR_SOCKET: SOCKET_PATH } : { HOST: "0.0.0.0" }),
     EXECUTOR_TOKEN: token,
+    CONTAINER_RESTARTS: "1",
     ...(container.codeDirectory === undefined ? {} : { WORKSPACE_FOLDER: CODE_DIRECTORY }),
     ...(container.submissionDirectory === undefined ? {} : { SUBMISSION_DIR: SUBMISSION_DIRECTORY }),
   };

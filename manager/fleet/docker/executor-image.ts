@@ -1,7 +1,8 @@
 import { createHash } from "node:crypto";
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { builtInType } from "#compose/executor-types.ts";
+import { builtInType, type BuiltInType } from "#compose/executor-types.ts";
+import { CannotStart } from "./cannot-start.ts";
 import type { Engine } from "./engine.ts";
 
 /** Everything of the project that Dockerfile.executor copies into an image. */
@@ -21,31 +22,48 @@ const BUILD_FILES = [
 /** Those of them that decide what an executor's image does: a change elsewhere builds no new image. */
 const EXECUTOR_FILES = ["Dockerfile.executor", "package-lock.json", "contract", "executor"];
 
+/** The image of a built-in type. */
+export interface ExecutorImage {
+  /** With a hash of what it is built from as its tag, so that it never serves for other sources than its own. */
+  name: string;
+  target: string;
+}
+
+/** The image that serves a type without the user's own. */
+export async function executorImage(projectDir: string, type: string): Promise<ExecutorImage> {
+  const { image, target } = requireBuiltIn(type);
+  return { name: `${image}:${await hashFiles(projectDir)}`, target };
+}
+
+/** @throws {CannotStart} for a type that is not built in */
+export function requireBuiltIn(type: string): BuiltInType {
+  const builtIn = builtInType(type);
+  if (builtIn) return builtIn;
+  throw new CannotStart(`there is no image for type ${type}: map it, as in ${type}=image:tag`);
+}
+
 /**
- * Makes sure that the image of a type is there, building it once from the project's own files. The tag is a hash of
- * those files, so that an image never serves for other sources than its own.
+ * Builds the image from the project's own files.
  *
- * @returns the image's name
- * @throws {Error} for an unknown type, or when the build fails
+ * @throws {Error} with the builder's message, or of the connection to the engine
  */
-export async function ensureImage(
+export async function buildExecutorImage(
   engine: Engine,
   projectDir: string,
-  type: string,
+  { name, target }: ExecutorImage,
   { onProgress, signal }: { onProgress: (line: string) => void; signal: AbortSignal },
-): Promise<string> {
-  const builtIn = builtInType(type);
-  if (!builtIn) throw new Error(`there is no image for type ${type}: map it, as in ${type}=image:tag`);
-  const tag = `${builtIn.image}:${await hashFiles(projectDir)}`;
-  if (await engine.hasImage(tag)) return tag;
-  onProgress(`building image ${tag}, once; this takes a minute or two`);
-  const { target } = builtIn;
-  const build = { context: projectDir, files: BUILD_FILES, dockerfile: "Dockerfile.executor", target, tag };
+): Promise<void> {
+  onProgress(`building image ${name}, once; this takes a minute or two`);
+  const dockerfile = "Dockerfile.executor";
+  const build = { context: projectDir, files: BUILD_FILES, dockerfile, target, tag: name };
   const onLine = (line: string) => {
     if (line.startsWith("Step ")) onProgress(line);
   };
-  await engine.buildImage(build, { onLine, signal });
-  return tag;
+  try {
+    await engine.buildImage(build, { onLine, signal });
+  } catch (error) {
+    throw new Error(`image ${name} cannot be built`, { cause: error });
+  }
 }
 
 async function hashFiles(projectDir: string): Promise<string> {

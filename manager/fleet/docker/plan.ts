@@ -4,20 +4,23 @@ import type { ObservedContainer } from "./engine.ts";
 export const FLEET_LABEL = "fleet.id";
 export const EXECUTOR_LABEL = "fleet.executor";
 export const TYPE_LABEL = "fleet.type";
+/** The port on loopback behind which an executor is reached; it outlives the manager with the container. */
+export const PORT_LABEL = "fleet.port";
 /** Fingerprint of everything that the container was made with. */
 export const FINGERPRINT_LABEL = "fleet.fingerprint";
 
 /** A container that there should be. */
 export interface DesiredContainer {
   number: number;
+  name: string;
   fingerprint: string;
 }
 
-/** One thing to do, and why. */
+/** One thing to do, or to leave as it is, and why. */
 export type Step =
   | { do: "remove"; containerId: string; name: string; cause: string }
-  | { do: "start"; containerId: string; name: string; cause: string }
-  | { do: "create"; number: number; cause: string };
+  | { do: "keep" | "start"; number: number; containerId: string; name: string; cause: string }
+  | { do: "create"; number: number; name: string; cause: string };
 
 /**
  * What has to be done so that exactly the desired containers run. Pure: the same observation gives the same steps,
@@ -28,24 +31,27 @@ export function planContainers(
   observed: readonly ObservedContainer[],
 ): Step[] {
   const removals: Step[] = [];
-  const kept = new Map<number, ObservedContainer>();
+  const fitting = new Map<number, ObservedContainer>();
   for (const container of observed) {
-    const number = Number(container.labels[EXECUTOR_LABEL]);
-    const cause = reasonToRemove(
-      container,
-      desired.find((wanted) => wanted.number === number),
-      kept.get(number),
-    );
-    if (cause === undefined) kept.set(number, container);
+    const number = numberOf(container);
+    const wanted = desired.find((one) => one.number === number);
+    const cause = reasonToRemove(container, wanted, fitting.get(number));
+    if (cause === undefined) fitting.set(number, container);
     else removals.push({ do: "remove", containerId: container.id, name: container.name, cause });
   }
-  const others = desired.flatMap(({ number }): Step[] => {
-    const container = kept.get(number);
-    if (!container) return [{ do: "create", number, cause: "no container of it fits" }];
-    if (container.running) return [];
-    return [{ do: "start", containerId: container.id, name: container.name, cause: "it is stopped" }];
+  const others = desired.map(({ number, name }): Step => {
+    const container = fitting.get(number);
+    if (!container) return { do: "create", number, name, cause: reasonToCreate(number, observed) };
+    const step = { number, containerId: container.id, name: container.name };
+    if (container.running) return { do: "keep", ...step, cause: "it runs and fits" };
+    return { do: "start", ...step, cause: "it is stopped" };
   });
   return [...removals, ...others];
+}
+
+/** The executor whose container it is; NaN for one that does not tell. */
+export function numberOf({ labels }: Pick<ObservedContainer, "labels">): number {
+  return Number(labels[EXECUTOR_LABEL] || Number.NaN);
 }
 
 function reasonToRemove(
@@ -54,16 +60,23 @@ function reasonToRemove(
   rival: ObservedContainer | undefined,
 ): string | undefined {
   if (!wanted) return "no executor of that number is wanted";
+  if (container.dead) return "it is dead";
   if (container.labels[FINGERPRINT_LABEL] !== wanted.fingerprint) return "it was made with other settings";
   if (rival) return `${rival.name} serves that number already`;
   return undefined;
 }
 
+function reasonToCreate(number: number, observed: readonly ObservedContainer[]): string {
+  const hasOne = observed.some((container) => numberOf(container) === number);
+  return hasOne ? `no container of executor ${number} fits` : `executor ${number} has no container`;
+}
+
+/** A step as text. */
+export function formatStep(step: Step): string {
+  return `${step.do} ${step.name}: ${step.cause}`;
+}
+
 /** The plan as text, a line a step. */
 export function formatPlan(steps: readonly Step[]): string {
-  return steps
-    .map(
-      (step) => `${step.do} ${step.do === "create" ? `executor ${step.number}` : step.name}: ${step.cause}`,
-    )
-    .join("\n");
+  return steps.map(formatStep).join("\n");
 }

@@ -1,11 +1,17 @@
 import pRetry from "p-retry";
 import { errorText } from "#contract/errors.ts";
-import type { Engine } from "./engine.ts";
-import { FLEET_LABEL } from "./plan.ts";
+import type { Engine, ObservedContainer } from "./engine.ts";
+import { FLEET_LABEL, numberOf } from "./plan.ts";
 
 const MIN_RETRY_DELAY_MS = 200;
 const MAX_RETRY_DELAY_MS = 2_000;
 const REMOVAL_BUDGET_MS = 15_000;
+
+export interface RemovalOptions {
+  budgetMs?: number;
+  /** Executors whose containers stay, and with them the fleet's network. */
+  kept?: ReadonlySet<number>;
+}
 
 /**
  * Removes every container and network of a fleet, and looks whether they are gone: the engine refuses to remove what
@@ -17,17 +23,18 @@ const REMOVAL_BUDGET_MS = 15_000;
 export async function removeFleet(
   engine: Engine,
   fleetId: string,
-  budgetMs = REMOVAL_BUDGET_MS,
+  { budgetMs = REMOVAL_BUDGET_MS, kept = new Set() }: RemovalOptions = {},
 ): Promise<string[]> {
   const names = new Set<string>();
+  const signal = AbortSignal.timeout(budgetMs);
   await pRetry(
     async () => {
-      const there = await engine.containersWithLabel(FLEET_LABEL, fleetId);
+      const there = await toRemove(engine, fleetId, kept, signal);
       for (const { name } of there) names.add(name);
-      const removals = await Promise.allSettled(there.map(({ id }) => engine.remove(id)));
-      const left = await engine.containersWithLabel(FLEET_LABEL, fleetId);
+      const removals = await Promise.allSettled(there.map(({ id }) => engine.remove(id, signal)));
+      const left = await toRemove(engine, fleetId, kept, signal);
       if (left.length > 0) throw leftError(left, removals);
-      await engine.removeNetworks(FLEET_LABEL, fleetId);
+      if (kept.size === 0) await engine.removeNetworks(FLEET_LABEL, fleetId);
     },
     {
       retries: Number.POSITIVE_INFINITY,
@@ -37,6 +44,16 @@ export async function removeFleet(
     },
   );
   return [...names].toSorted();
+}
+
+async function toRemove(
+  engine: Engine,
+  fleetId: string,
+  kept: ReadonlySet<number>,
+  signal: AbortSignal,
+): Promise<ObservedContainer[]> {
+  const there = await engine.containersWithLabels({ [FLEET_LABEL]: fleetId }, signal);
+  return there.filter((container) => !kept.has(numberOf(container)));
 }
 
 function leftError(
