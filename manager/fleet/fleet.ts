@@ -120,6 +120,12 @@ export class Fleet implements AsyncDisposable {
     });
   }
 
+  /** Resolves when an executor is not being reset any more, or when the signal aborts; tells whether it is clean. */
+  async untilClean(executor: Executor, signal: AbortSignal): Promise<boolean> {
+    await this.waitForState(executor, ({ name }) => name !== "resetting", signal).catch(() => undefined);
+    return executor.state.name !== "resetting" && executor.state.name !== "unhealthy";
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all(this.executors.map((executor) => executor[Symbol.asyncDispose]()));
   }

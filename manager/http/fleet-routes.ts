@@ -106,7 +106,7 @@ export function fleetRoutes({ fleet, sessions, resolver, backend }: Manager): Op
     void sessions.end(session, "deallocated");
     const executor = sessions.executorOf(session);
     const signal = AbortSignal.any([AbortSignal.timeout(waitMs), c.req.raw.signal]);
-    const resetting = (await sessions.untilClean(executor, signal)) ? {} : { resetting: true as const };
+    const resetting = (await fleet.untilClean(executor, signal)) ? {} : { resetting: true as const };
     return c.json({ status: "deallocated" as const, container_id: executor.number, ...resetting }, 200);
   });
 

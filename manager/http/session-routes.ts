@@ -1,5 +1,5 @@
 import { OpenAPIHono } from "@hono/zod-openapi";
-import { assertAvailable, notAllocated } from "#manager/sessions/sessions.ts";
+import { assertAvailable, notAllocated } from "#manager/sessions/refusals.ts";
 import type { Manager } from "#manager/manager.ts";
 import type { AppEnv } from "./app-env.ts";
 import { readAutoCreate } from "./auto-create.ts";

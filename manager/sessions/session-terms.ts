@@ -62,10 +62,10 @@ export function assertFits(
       : [`type is ${existing.type}, not ${spec.type}`]),
     ...(spec.idle_timeout === undefined || asked.idleTimeoutMs === existing.idleTimeoutMs
       ? []
-      : [`idle_timeout is ${seconds(existing.idleTimeoutMs)}, not ${seconds(asked.idleTimeoutMs)}`]),
+      : [`idle_timeout is ${inSeconds(existing.idleTimeoutMs)}, not ${inSeconds(asked.idleTimeoutMs)}`]),
     ...(spec.lifetime === undefined || asked.lifetimeMs === existing.lifetimeMs
       ? []
-      : [`lifetime is ${seconds(existing.lifetimeMs)}, not ${seconds(asked.lifetimeMs)}`]),
+      : [`lifetime is ${inSeconds(existing.lifetimeMs)}, not ${inSeconds(asked.lifetimeMs)}`]),
     ...(spec.detached === undefined || asked.detached === existing.detached
       ? []
       : [`it is ${existing.detached ? "" : "not "}detached`]),
@@ -78,6 +78,6 @@ export function assertFits(
   throw new ServiceError("session_conflict", detail);
 }
 
-function seconds(ms: number | null): string {
+function inSeconds(ms: number | null): string {
   return ms === null ? "never" : `${ms / 1000} s`;
 }

@@ -1,18 +1,19 @@
 import type { Logger } from "pino";
 import { ServiceError } from "#contract/errors.ts";
-import type { SessionEnv } from "#contract/executor-api.ts";
 import type { ExecutorNumber, SessionId, SessionName } from "#contract/ids.ts";
 import type { SessionSpec } from "#contract/manager-api.ts";
 import { sessionOf, type Executor } from "#manager/fleet/executor.ts";
 import type { ExecutorState } from "#manager/fleet/executor-state.ts";
 import type { Fleet } from "#manager/fleet/fleet.ts";
 import type { Resetter } from "#manager/fleet/reset.ts";
-import { AllocationQueue, type Wish } from "./allocation-queue.ts";
+import { AllocationQueue } from "./allocation-queue.ts";
+import { assertAvailable, notAllocated, notYet, unavailable } from "./refusals.ts";
 import { restoreSessions } from "./restore-sessions.ts";
 import type { Session } from "./session.ts";
+import { SessionOpener } from "./session-opener.ts";
 import type { SessionStore } from "./session-store.ts";
 import { SessionTable, type SessionListener } from "./session-table.ts";
-import { termsOf, type SessionTerms } from "./session-terms.ts";
+import { termsOf } from "./session-terms.ts";
 
 /** Rules for sessions. Times in milliseconds. */
 export interface SessionSettings {
@@ -48,8 +49,6 @@ export type DirectRef = { executorNumber: ExecutorNumber } | { sessionId: Sessio
 
 /** How long the requests of an ended session may take to end by themselves, which the restart makes them do. */
 const SETTLE_GRACE_MS = 500;
-/** How long an executor may take to accept the environment of a session. */
-const ENV_TIMEOUT_MS = 10_000;
 
 /** Who holds which executor: sessions are opened, found, renewed and ended here. */
 export class Sessions {
@@ -61,6 +60,7 @@ export class Sessions {
   readonly #now: () => number;
   readonly #settings: SessionSettings;
   readonly #queue: AllocationQueue<Session>;
+  readonly #opener: SessionOpener;
 
   constructor({ fleet, store, resetter, log, now = Date.now }: SessionContext, settings: SessionSettings) {
     this.#fleet = fleet;
@@ -71,6 +71,8 @@ export class Sessions {
     this.#now = now;
     this.#settings = settings;
     this.#queue = new AllocationQueue(settings.maxWaiting);
+    const { maxQueued } = settings;
+    this.#opener = new SessionOpener({ fleet, store, table: this.#table, queue: this.#queue, maxQueued });
     fleet.onChange((executor, from) => this.#follow(executor, from));
   }
 
@@ -111,10 +113,17 @@ export class Sessions {
     }
     const matches = (executor: Executor) => type === undefined || executor.type === type;
     const terms = termsOf(spec, { name: options.name, idleTimeoutMs: this.#settings.idleTimeoutMs });
-    const session = await this.#claim({ matches }, { ...options, terms });
-    if (session) return await this.#prepare(session, spec.env ?? {});
-    const what = type === undefined ? "executor" : `executor of type ${type}`;
-    throw new ServiceError("no_executor_free", `No ${what} is free`, { retryAfter: 1 });
+    const session = await this.#opener.claim({ matches }, { ...options, terms });
+    if (!session) {
+      const what = type === undefined ? "executor" : `executor of type ${type}`;
+      throw new ServiceError("no_executor_free", `No ${what} is free`, { retryAfter: 1 });
+    }
+    try {
+      return await this.#opener.prepare(session, spec.env ?? {});
+    } catch (error) {
+      void this.end(session, "its environment could not be set");
+      throw error;
+    }
   }
 
   /** The session of a name, if there is one. */
@@ -156,7 +165,7 @@ export class Sessions {
     }
     if (this.#settings.allocation === "strict") throw notAllocated(executor);
     const { startWaitMs, idleTimeoutMs } = this.#settings;
-    const opened = await this.#claim(
+    const opened = await this.#opener.claim(
       { matches: (candidate) => candidate === executor, shares: true },
       { waitMs: startWaitMs, signal, terms: termsOf({}, { idleTimeoutMs }) },
     );
@@ -187,13 +196,6 @@ export class Sessions {
     if (session.state.name === "ended") return Promise.resolve();
     this.#close(session, reason);
     return this.#clear(session, reason);
-  }
-
-  /** Resolves when an executor has been reset, or when the signal aborts; tells whether it is clean. */
-  async untilClean(executor: Executor, signal: AbortSignal): Promise<boolean> {
-    const settled = this.#fleet.waitForState(executor, ({ name }) => name !== "resetting", signal);
-    await settled.catch(() => undefined);
-    return executor.state.name !== "resetting" && executor.state.name !== "unhealthy";
   }
 
   /** Ends every session and resets its executor. */
@@ -266,64 +268,6 @@ export class Sessions {
     if (executor.state.name === "starting") throw notYet(executor);
   }
 
-  /** A session on a matching executor, or undefined when none came free in time. */
-  async #claim(
-    wish: Omit<Wish<Session>, "take">,
-    { waitMs, signal, terms }: { waitMs: number; signal: AbortSignal; terms: SessionTerms },
-  ): Promise<Session | undefined> {
-    signal.throwIfAborted();
-    const take = (executor: Executor) => this.#openOn(executor, terms);
-    const free = this.#fleet.oldestFree(wish.matches);
-    if (free) return take(free);
-    if (waitMs <= 0) return undefined;
-    const timeout = AbortSignal.timeout(waitMs);
-    try {
-      return await this.#queue.wait({ ...wish, take }, AbortSignal.any([timeout, signal]));
-    } catch (error) {
-      if (timeout.aborted && !signal.aborted) return undefined;
-      throw error;
-    }
-  }
-
-  /** Claims a free executor. A session with an environment is not open before its kernel has that. */
-  #openOn(executor: Executor, terms: SessionTerms): Session {
-    const { number: executorNumber, type } = executor;
-    const needsEnv = terms.env.names.length > 0;
-    const session = this.#table.add({ executorNumber, type, terms, maxQueued: this.#settings.maxQueued });
-    try {
-      if (needsEnv) this.#store.lease(executorNumber, executor.bootId);
-      else this.#store.open(session, executor.bootId);
-    } catch (error) {
-      this.#table.close(session, "it could not be written to disk");
-      throw error;
-    }
-    this.#fleet.changeState(executor, { name: "allocated", sessionId: session.id });
-    if (!needsEnv) this.#table.change(session, { name: "open" });
-    return session;
-  }
-
-  /** Gives the kernel of a new session its environment. */
-  async #prepare(session: Session, env: SessionEnv): Promise<Session> {
-    if (session.state.name !== "opening") return session;
-    using _ = session.use();
-    const executor = this.executorOf(session);
-    try {
-      const signal = AbortSignal.any([AbortSignal.timeout(ENV_TIMEOUT_MS), executor.lostSignal]);
-      const { env: names } = await executor.client.restart(signal, { env });
-      if (names === undefined) {
-        throw new ServiceError("env_unsupported", `Executors of type ${executor.type} take no environment`);
-      }
-      session.assertOpen();
-      this.#store.open(session, executor.bootId);
-      this.#table.change(session, { name: "open" });
-      return session;
-    } catch (error) {
-      void this.end(session, "its environment could not be set");
-      if (error instanceof ServiceError && error.code !== "session_ended") throw error;
-      throw unavailable(executor, error);
-    }
-  }
-
   /** Makes a session's id dead for ever. */
   #close(session: Session, reason: string): void {
     if (session.state.name !== "opening") this.#store.end(session.id, reason, this.#now());
@@ -349,23 +293,4 @@ function endReasonOf(from: ExecutorState): string {
   if (from.name === "unhealthy") return `executor lost: ${from.reason}`;
   if (from.name === "starting") return "executor lost: it was started anew while no manager ran";
   return "executor reset";
-}
-
-/** @throws {ServiceError} `executor_unavailable` */
-export function assertAvailable(executor: Executor): void {
-  if (executor.state.name === "unhealthy") throw unavailable(executor);
-}
-
-/** The refusal of what needs a session, on an executor that has none. */
-export function notAllocated({ number }: Executor): ServiceError {
-  return new ServiceError("not_allocated", `Container ${number} is not allocated or invalid`);
-}
-
-function notYet({ number, state }: Executor): ServiceError {
-  return new ServiceError("executor_unavailable", `Container ${number} is ${state.name}`, { retryAfter: 1 });
-}
-
-function unavailable({ number, state }: Executor, error?: unknown): ServiceError {
-  const cause = error ?? ("reason" in state ? new Error(state.reason) : undefined);
-  return new ServiceError("executor_unavailable", `Container ${number} is not available`, { cause });
 }
