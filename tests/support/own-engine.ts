@@ -55,7 +55,9 @@ export class OwnEngine implements AsyncDisposable {
     await using log = await open(join(this.#root, "log"), "a");
     const places = ["data-root", "exec-root", "pidfile"].map((flag) => `--${flag}=${join(this.#root, flag)}`);
     const apart = ["--bridge=none", "--iptables=false", "--ip-forward=false", "--ip-masq=false"];
-    const daemon = spawn("dockerd", [...places, `--host=${this.host}`, ...apart, ...this.#flags], {
+    // A network of its own: without a bridge, dockerd removes the `docker0` that it finds, which may be another engine's.
+    const command = ["--net", "dockerd", ...places, `--host=${this.host}`, ...apart, ...this.#flags];
+    const daemon = spawn("unshare", command, {
       stdio: ["ignore", log.fd, log.fd],
       // Ctrl-C at the terminal reaches the test alone, which then ends it.
       detached: true,
