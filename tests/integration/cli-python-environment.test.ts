@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { beforeEach, expect, onTestFinished, test, vi } from "vitest";
 import { CliError } from "#cli/cli-error.ts";
-import { ensurePythonEnvironment } from "#cli/python-environment.ts";
+import { ensurePythonEnvironment, planPythonEnvironment } from "#cli/python-environment.ts";
 import type { PythonSources } from "#cli/python-install.ts";
 
 // A stand-in of three lines: these tests are about the environment, and need no package index.
@@ -38,14 +38,30 @@ async function requirePackage(version: string): Promise<void> {
   await writeFile(join(projectDir, "executor", "requirements.txt"), text);
 }
 
-function ensure(options: { given?: string; sources?: PythonSources; signal?: AbortSignal } = {}) {
-  return ensurePythonEnvironment({
+interface Options {
+  given?: string;
+  sources?: PythonSources;
+}
+
+function setup(options: Options = {}) {
+  return {
     projectDir,
     given: options.given,
     sources: options.sources ?? sources,
-    say: (line) => lines.push(line),
-    signal: options.signal ?? AbortSignal.timeout(50_000),
-  });
+    say: (line: string) => lines.push(line),
+    signal: AbortSignal.timeout(50_000),
+  };
+}
+
+function ensure(options?: Options) {
+  return ensurePythonEnvironment(setup(options));
+}
+
+/** What would be done to come to a Python. */
+async function planned(): Promise<string[]> {
+  const steps: string[] = [];
+  await planPythonEnvironment(setup(), (step) => steps.push(step));
+  return steps;
 }
 
 function versionIn(python: string): string {
@@ -141,4 +157,15 @@ test("a Python that the user names is checked, and nothing is made", async () =>
   const { message } = await failureOf(ensure({ given: "no-such-python" }));
   expect(message).toContain("FLEET_PYTHON=no-such-python cannot run kernels");
   await expect(access(join(projectDir, ".venv"))).rejects.toThrow("ENOENT");
+});
+
+test("what would be set up is told without being done, as long as it is not there", async () => {
+  const folder = join(projectDir, ".venv");
+  const step = `set up Python with ipykernel in ${folder}: none there fits ${join(projectDir, "executor", "requirements.txt")}`;
+  expect(await planned()).toEqual([step]);
+  await expect(access(folder)).rejects.toThrow("ENOENT");
+  await ensure();
+  expect(await planned()).toEqual([]);
+  await requirePackage("2.0");
+  expect(await planned()).toEqual([step]);
 });

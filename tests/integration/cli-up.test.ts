@@ -75,7 +75,7 @@ describe("a fleet in the foreground", () => {
     await expectNothingLeft(pids);
   });
 
-  test("a second Ctrl-C does not wait for what runs, and its executors end with it", async () => {
+  test("a second Ctrl-C does not wait for what runs, and fleet down ends its executors", async () => {
     const { command, url } = await fleet.up(["-n", "1"]);
     const pids = await descendantsOf(command.pid);
     await using client = new FleetClient({ url });
@@ -90,15 +90,9 @@ describe("a fleet in the foreground", () => {
       expect(running).rejects.toThrow("the connection to"),
     ]);
     expect(end).toMatchObject({ exitCode: null, signal: "SIGINT" });
-    await untilAllEnded(pids);
-  });
-
-  test("its executors end with it when it is killed", async () => {
-    const { command } = await fleet.up(["-n", "1"]);
-    const pids = await descendantsOf(command.pid);
-    process.kill(command.pid, "SIGKILL");
-    await untilAllEnded(pids);
-    expect((await fleet.run(["down"])).stdout).toContain("no fleet runs in");
+    expect(end.stdout).toContain('ended; "fleet down" ends what it has left');
+    expect(await fleet.run(["down"])).toMatchObject({ exitCode: 0, stderr: "" });
+    await expectNothingLeft(pids);
   });
 
   test("a start that no executor survives fails with the reason and leaves nothing behind", async () => {
@@ -152,11 +146,19 @@ describe("what cannot be started", () => {
       "/no/such",
       "-e",
       "novalue",
+      "--namespace",
+      "a b",
+      "--idle-timeout",
+      "soon",
+      "--config",
+      "/no/such.yml",
     ];
     const end = await fleet.run(["up", ...flags, "-n", "0"], { FLEET_ALLOCATION: "half-open" });
     expect(end).toMatchObject({ exitCode: 2, stdout: "" });
     for (const name of ["--types", "--port", "--memory", "--mountable-volumes", "--env", "--num-containers"])
       expect(end.stderr).toContain(`${name}: `);
+    expect(end.stderr).toContain('--namespace="a b": ');
+    expect(end.stderr).toContain('--idle-timeout="soon": ');
     expect(end.stderr).toContain('FLEET_ALLOCATION="half-open"');
     await expect(access(fleet.dataDir)).rejects.toThrow("ENOENT");
   });
@@ -165,7 +167,11 @@ describe("what cannot be started", () => {
     [["up", "--no-such-flag"], "unknown option '--no-such-flag'"],
     [["up", "--backend", "cloud"], "Allowed choices are auto, docker, process"],
     [["up", "--host", "0.0.0.0"], "refused to serve on 0.0.0.0 without API keys"],
-    [["up", "--api-key-file", "/no/such"], "no such file or directory, open '/no/such'"],
+    [
+      ["up", "--api-key-file", "/no/such"],
+      "--api-key-file: ENOENT: no such file or directory, open '/no/such'",
+    ],
+    [["up", "--config", "/no/such"], "--config: /no/such: ENOENT"],
     [["frobnicate"], "unknown command 'frobnicate'"],
   ])("fleet %j is refused with exit code 2", async (args, message) => {
     const end = await fleet.run(args);
@@ -173,6 +179,27 @@ describe("what cannot be started", () => {
     expect(end.stderr).toContain(message);
     expect(end.stderr).not.toMatch(/^ +at /m);
   });
+
+  test.each([["/proc/no/such"], ["/dev/null"]])(
+    "a data folder %s, which cannot be made, is told",
+    async (path) => {
+      for (const detach of [[], ["-d"]]) {
+        const end = await fleet.run([
+          "up",
+          "--backend",
+          "process",
+          "--port",
+          "0",
+          "--data-dir",
+          path,
+          ...detach,
+        ]);
+        expect(end).toMatchObject({ exitCode: 1, stdout: "" });
+        expect(end.stderr).toContain(`the data folder ${path} cannot be made`);
+        expect(end.stderr).toContain("--data-dir");
+      }
+    },
+  );
 
   test("an engine that is named but does not answer is no reason to run without isolation", async () => {
     const end = await fleet.run(["up", "--port", "0"], { DOCKER_HOST: "unix:///no/such.sock" });

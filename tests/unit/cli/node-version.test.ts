@@ -22,3 +22,9 @@ test("it needs the Node that the package says", async () => {
   const { engines } = schema.parse(JSON.parse(await readFile("package.json", "utf8")));
   expect(engines.node).toBe(`>=${NEEDED_NODE_MAJOR}`);
 });
+
+test("nothing is loaded before the look at the version, since an old Node could not read it", async () => {
+  const importsOf = async (file: string) => (await readFile(file, "utf8")).match(/^import .*$/gm);
+  expect(await importsOf("cli/main.ts")).toEqual(['import { problemOfNode } from "./node-version.ts";']);
+  expect(await importsOf("cli/node-version.ts")).toBeNull();
+});
