@@ -41,3 +41,12 @@ test("the walk through sessions does what its comments say", async () => {
   expect(printed).toContain(`"name":"NameError"`);
   expect(printed).toContain(`{"status":"deallocated","container_id":0}`);
 });
+
+test("the walk through named sessions does what its comments say", async () => {
+  const printed = await shell(await readmeBlock("bash", "cache@lab"));
+  expect(printed).toContain(`"name":"cache","namespace":"lab","state":"open"`);
+  expect(printed).toContain(`{"type":"result","data":{"text/plain":"'test'"}}`);
+  expect(printed).toContain(`"singletons":[]`);
+  expect(printed).toMatch(/"ends_at":"\d{4}-/);
+  expect(printed).toContain(`"status":"ended"`);
+});
