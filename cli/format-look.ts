@@ -4,14 +4,14 @@ import type { FleetLook } from "./fleet-look.ts";
 import { formatExecutors, formatTotals } from "./format-status.ts";
 import { formatTable, withoutControls } from "./table.ts";
 
-/** A look at a fleet as a human reads it: totals, tables of what there is, and what is down. */
+/** A look at a fleet as a human reads it: totals, what is down, which no table is to push off the screen, and tables. */
 export function formatLook({ at, down, status, connection, sessions, singletons }: FleetLook): string {
   const blocks = [
     [...(status ? [formatTotals(status)] : []), ...(connection ? [formatConnection(connection)] : [])],
+    down.map((line) => `down: ${withoutControls(line)}`),
     status ? formatExecutors(status.executors) : [],
     sessions && sessions.length > 0 ? formatSessions(sessions, Date.parse(at)) : [],
     singletons && singletons.length > 0 ? formatSingletons(singletons) : [],
-    down.map((line) => `down: ${withoutControls(line)}`),
   ];
   return blocks
     .filter((lines) => lines.length > 0)

@@ -55,7 +55,10 @@ export function execCommand(context: CliContext): Command {
 function describeRun(command: Command): Command {
   return command
     .option("--url <url>", "manager to ask (default: FLEET_URL, else the fleet of the data folder)")
-    .option("--session <ref>", "run in this session, an executor number, a session id or name@namespace, and keep it")
+    .option(
+      "--session <ref>",
+      "run in this session, an executor number, a session id or name@namespace, and keep it",
+    )
     .option("--type <type>", "type of the executor (default: by the file's name, else python)")
     .option("--timeout <seconds>", "time limit of the execution (default: the fleet's)")
     .option("--wait <seconds>", "how long to wait for a free executor (default: 30)")
