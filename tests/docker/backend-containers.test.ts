@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { errorText } from "#contract/errors.ts";
 import { executorNumberSchema } from "#contract/ids.ts";
 import { FIRST, NOBODY_KEPT, ShellFleet } from "#tests/support/docker-backends.ts";
 import { reasonToSkipDocker } from "#tests/support/engine.ts";
@@ -149,6 +150,16 @@ describe.skipIf(skipped)(`containers of the docker backend${skipped ? `: skipped
     }
     await starting;
     expect(fleet.told).toContain("placed 0");
+  });
+
+  test("a fleet that ends while it starts leaves no container behind", async () => {
+    await using fleet = await ShellFleet.make(image);
+    const backend = fleet.backend(4);
+    const starting = backend.start(fleet.events, signal()).catch(errorText);
+    await expect.poll(async () => await fleet.ids(), { ...DEADLINE, interval: 5 }).not.toEqual([]);
+    await backend.stop(NOBODY_KEPT);
+    expect(await starting).toBe("the manager stops");
+    expect(await fleet.ids()).toEqual([]);
   });
 
   test("an image that is nowhere fails the start", async () => {

@@ -1,7 +1,6 @@
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
 import { describe, expect, test } from "vitest";
-import { errorText } from "#contract/errors.ts";
 import { Engine, type ContainerOptions } from "#manager/fleet/docker/engine.ts";
 import { FLEET_LABEL } from "#manager/fleet/docker/plan.ts";
 import { removeFleet } from "#manager/fleet/docker/remove-fleet.ts";
@@ -153,20 +152,5 @@ describe.skipIf(skipped)(`the end of a fleet${skipped ? `: skipped, ${skipped}` 
     await expect(removeFleet(engine, name, { budgetMs: 300 })).rejects.toThrow(
       `containers could not be removed (removal is in progress): "docker rm -f fleet-${name}-000" does it`,
     );
-  });
-});
-
-describe.skipIf(skipped)(`a start that fails${skipped ? `: skipped, ${skipped}` : ""}`, () => {
-  test("leaves no container behind, whatever was under way", async () => {
-    const name = `test-failed-${process.pid}`;
-    const engine = new FaultyEngine();
-    engine.failures = 1;
-    const types = [{ type: "python", count: 3 }];
-    const failure: unknown = await startDockerFleet({ types, name }, undefined, engine).catch(
-      (error: unknown) => error,
-    );
-    await Promise.allSettled(engine.creations);
-    expect(await containersOf(name)).toEqual([]);
-    expect(errorText(failure)).toBe("the engine is out of order");
   });
 });

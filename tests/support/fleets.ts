@@ -52,6 +52,7 @@ export async function startDockerFleet(
       environment: {},
       executionTimeout: 30,
       maxExecutionTimeout: 3600,
+      resets: {},
       codeDirectory: UTILITIES_DIR,
       ...spec,
     },
@@ -74,7 +75,9 @@ async function start(
   const manager = cleanup.use(
     await startManager({ ...testSettings({ probe }), idleTimeoutMs: 600_000, ...settings }, backend, log),
   );
-  const { fleet } = manager;
+  const { fleet, started } = manager;
+  // It may have to build an image first.
+  await started;
   await until(
     "every executor is free",
     () => fleet.executors.every(({ state }) => state.name === "free") || undefined,

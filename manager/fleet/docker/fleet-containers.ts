@@ -213,7 +213,8 @@ export class FleetContainers {
       const id = known ?? (await this.#create(desired, signal));
       await this.#engine.start(id, signal).catch(rejectUnusable(number));
       const run = await this.#engine.inspect(id, signal);
-      if (run) this.lives.begin(number, run);
+      if (!run) throw new Error("its container was removed as soon as it was started");
+      this.lives.begin(number, run);
     }
     this.#context.listener.up(desired);
   }

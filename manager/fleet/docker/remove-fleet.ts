@@ -6,6 +6,8 @@ import { FLEET_LABEL, numberOf } from "./plan.ts";
 const MIN_RETRY_DELAY_MS = 200;
 const MAX_RETRY_DELAY_MS = 2_000;
 const REMOVAL_BUDGET_MS = 15_000;
+/** How long the engine may take to answer the last attempt. */
+const LAST_ANSWER_MS = 5_000;
 
 export interface RemovalOptions {
   budgetMs?: number;
@@ -26,7 +28,7 @@ export async function removeFleet(
   { budgetMs = REMOVAL_BUDGET_MS, kept = new Set() }: RemovalOptions = {},
 ): Promise<string[]> {
   const names = new Set<string>();
-  const signal = AbortSignal.timeout(budgetMs);
+  const signal = AbortSignal.timeout(budgetMs + LAST_ANSWER_MS);
   await pRetry(
     async () => {
       const there = await toRemove(engine, fleetId, kept, signal);
