@@ -81,7 +81,9 @@ export class Fleet implements AsyncDisposable {
     }
     if (next.name === "allocated") executor.usedBootId = executor.bootId;
     this.#log.info({ executor: executor.number, from: from.name, to: next }, "executor changed state");
-    for (const listener of this.#listeners) listener(executor, from);
+    // The newest first: who only watches learns of a change before those who were there from the start act on it,
+    // which may change the state again.
+    for (const listener of [...this.#listeners].toReversed()) listener(executor, from);
   }
 
   /** Marks an executor that stopped answering; it keeps its session until it is known what survived. */

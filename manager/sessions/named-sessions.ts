@@ -2,13 +2,17 @@ import { ServiceError } from "#contract/errors.ts";
 import { formatSessionName, type SessionName } from "#contract/ids.ts";
 import type { SessionSpec } from "#contract/manager-api.ts";
 import type { Session } from "./session.ts";
-import { assertFits, termsOf } from "./session-terms.ts";
+import { assertFits, type SessionTerms } from "./session-terms.ts";
 import { SharedAttempt } from "./shared-attempt.ts";
 
 /** How a session of a name comes into being. */
 export interface NamedSessionSource {
   /** The open session of a name. */
   find: (name: SessionName) => Session | undefined;
+  /** Whether the session of a name that is being opened has its executor. */
+  hasExecutor: (name: SessionName) => boolean;
+  /** What a session of that spec will be. */
+  termsOf: (spec: SessionSpec) => SessionTerms;
   /** Opens one as soon as an executor is free. */
   open: (name: SessionName, spec: SessionSpec, signal: AbortSignal) => Promise<Session>;
 }
@@ -52,34 +56,49 @@ export class NamedSessions {
     spec: SessionSpec,
     { waitMs, signal }: EnsureOptions,
   ): Promise<{ session: Session; created: boolean }> {
-    const existing = this.#source.find(name);
-    if (existing) {
-      assertFits(name, { ...existing.terms, type: existing.type }, spec);
-      return { session: existing, created: false };
-    }
-    const opening = this.#openingOf(name, spec);
-    const timeout = AbortSignal.timeout(waitMs);
+    signal.throwIfAborted();
+    const late = new AbortController();
+    const timer = setTimeout(() => {
+      if (!this.#source.hasExecutor(name)) late.abort();
+    }, waitMs);
+    const limit = AbortSignal.any([late.signal, signal]);
     try {
-      const session = await opening.attempt.join(AbortSignal.any([timeout, signal]));
+      await this.#untilNoneIsGivenUp(name, limit);
+      const existing = this.#source.find(name);
+      if (existing) {
+        assertFits(name, existing, spec);
+        return { session: existing, created: false };
+      }
+      const opening = this.#openingOf(name, spec);
+      const session = await opening.attempt.join(limit);
+      // Who opened it may have left more to choose than this spec does.
+      assertFits(name, session, spec);
       const created = !opening.told;
       opening.told = true;
       return { session, created };
     } catch (error) {
-      if (signal.aborted || !timeout.aborted) throw error;
+      if (signal.aborted || !late.signal.aborted || error instanceof ServiceError) throw error;
       const detail = `No executor became free within ${waitMs / 1000} s for session ${formatSessionName(name)}`;
       throw new ServiceError("no_executor_free", detail, { retryAfter: 1, cause: error });
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  /** What nobody waits for any more may hold an executor still, and with it the name. */
+  async #untilNoneIsGivenUp(name: SessionName, signal: AbortSignal): Promise<void> {
+    for (;;) {
+      const attempt = this.#openings.get(formatSessionName(name))?.attempt;
+      if (!attempt?.isGivenUp) return;
+      await attempt.settled(signal);
     }
   }
 
   #openingOf(name: SessionName, spec: SessionSpec): Opening {
     const key = formatSessionName(name);
     const current = this.#openings.get(key);
-    if (current && !current.attempt.isGivenUp) {
-      assertFits(
-        name,
-        { ...termsOf(current.spec, { name, idleTimeoutMs: 0 }), type: current.spec.type },
-        spec,
-      );
+    if (current) {
+      assertFits(name, { terms: this.#source.termsOf(current.spec), type: current.spec.type }, spec);
       return current;
     }
     const opening: Opening = {
@@ -89,7 +108,7 @@ export class NamedSessions {
         try {
           return await this.#source.open(name, spec, signal);
         } finally {
-          if (this.#openings.get(key) === opening) this.#openings.delete(key);
+          this.#openings.delete(key);
         }
       }),
     };

@@ -81,19 +81,21 @@ export class SessionOpener {
   /**
    * Gives the kernel of a new session its environment.
    *
-   * @throws {ServiceError} `env_unsupported`, `executor_unavailable`, `storage_failed`: the session cannot be used
+   * @throws {ServiceError} `env_unsupported`, `executor_unavailable`, `storage_failed`: the session cannot be used; as
+   *   when the signal aborts
    */
-  async prepare(session: Session, env: SessionEnv): Promise<Session> {
+  async prepare(session: Session, env: SessionEnv, clientGone: AbortSignal): Promise<Session> {
     if (session.state.name !== "opening") return session;
     using _ = session.use();
     const executor = this.#fleet.get(session.executorNumber);
     try {
-      const signal = AbortSignal.any([AbortSignal.timeout(ENV_TIMEOUT_MS), executor.lostSignal]);
+      const signal = AbortSignal.any([AbortSignal.timeout(ENV_TIMEOUT_MS), executor.lostSignal, clientGone]);
       const { env: names } = await executor.client.restart(signal, { env });
       if (names === undefined) {
         throw new ServiceError("env_unsupported", `Executors of type ${executor.type} take no environment`);
       }
       session.assertOpen();
+      clientGone.throwIfAborted();
       this.#store.open(session, executor.bootId);
       this.#table.change(session, { name: "open" });
       return session;

@@ -47,6 +47,8 @@ export class SessionResolver {
     this.#settings = settings;
     this.#named = new NamedSessions({
       find: (name) => sessions.named(name),
+      hasExecutor: (name) => sessions.isBeingPrepared(name),
+      termsOf: (spec) => sessions.termsOf(spec),
       open: (name, spec, signal) => sessions.allocate(spec, { name, waitMs: MAX_TIMER_MS, signal }),
     });
   }

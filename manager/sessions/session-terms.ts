@@ -52,14 +52,14 @@ export function envTermsOf(env: SessionEnv): EnvTerms {
  */
 export function assertFits(
   name: SessionName,
-  existing: SessionTerms & { type: string | undefined },
+  { terms: existing, type }: { terms: SessionTerms; type: string | undefined },
   spec: SessionSpec,
 ): void {
   const asked = termsOf(spec, { idleTimeoutMs: 0 });
   const differences = [
-    ...(spec.type === undefined || existing.type === undefined || spec.type === existing.type
+    ...(spec.type === undefined || type === undefined || spec.type === type
       ? []
-      : [`type is ${existing.type}, not ${spec.type}`]),
+      : [`type is ${type}, not ${spec.type}`]),
     ...(spec.idle_timeout === undefined || asked.idleTimeoutMs === existing.idleTimeoutMs
       ? []
       : [`idle_timeout is ${inSeconds(existing.idleTimeoutMs)}, not ${inSeconds(asked.idleTimeoutMs)}`]),

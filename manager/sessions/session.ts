@@ -21,6 +21,12 @@ export interface SessionOptions {
   onExecution?: (session: Session, execution: Execution) => void;
 }
 
+/** New limits of a session, counted from now; milliseconds, `null` for never. */
+export interface NewLimits {
+  idleTimeoutMs?: number | null;
+  lifetimeMs?: number | null;
+}
+
 /** A client's claim on one executor and on its kernel's state. Its id is never used again once it has ended. */
 export class Session {
   readonly id: SessionId;
@@ -117,8 +123,8 @@ export class Session {
     return `idle for ${Math.floor((now - this.#lastUsedAt) / 1000)} s`;
   }
 
-  /** Begins its time anew, with other limits where they are given; milliseconds, `null` for never. */
-  renew(limits: { idleTimeoutMs?: number | null; lifetimeMs?: number | null }): void {
+  /** Begins its time anew, with other limits where they are given. */
+  renew(limits: NewLimits): void {
     const now = this.#now();
     this.#lastUsedAt = now;
     if (limits.idleTimeoutMs !== undefined)

@@ -7,13 +7,14 @@ import type { ExecutorState } from "#manager/fleet/executor-state.ts";
 import type { Fleet } from "#manager/fleet/fleet.ts";
 import type { Resetter } from "#manager/fleet/reset.ts";
 import { AllocationQueue } from "./allocation-queue.ts";
+import { endReasonOf } from "./end-reason.ts";
 import { assertAvailable, notAllocated, notYet, unavailable } from "./refusals.ts";
 import { restoreSessions } from "./restore-sessions.ts";
-import type { Session } from "./session.ts";
+import type { NewLimits, Session } from "./session.ts";
 import { SessionOpener } from "./session-opener.ts";
 import type { SessionStore } from "./session-store.ts";
 import { SessionTable, type SessionListener } from "./session-table.ts";
-import { termsOf } from "./session-terms.ts";
+import { termsOf, type SessionTerms } from "./session-terms.ts";
 
 /** Rules for sessions. Times in milliseconds. */
 export interface SessionSettings {
@@ -36,12 +37,6 @@ export interface SessionContext {
   log: Logger;
   /** Milliseconds since the epoch. */
   now?: () => number;
-}
-
-/** New limits of a session, counted from now; milliseconds, `null` for never. */
-export interface NewLimits {
-  idleTimeoutMs?: number | null;
-  lifetimeMs?: number | null;
 }
 
 /** A session by the number of its executor, or by its id. */
@@ -112,24 +107,34 @@ export class Sessions {
       throw new ServiceError("unknown_type", `Unknown container type: ${type}`);
     }
     const matches = (executor: Executor) => type === undefined || executor.type === type;
-    const terms = termsOf(spec, { name: options.name, idleTimeoutMs: this.#settings.idleTimeoutMs });
+    const terms = this.termsOf(spec, options.name);
     const session = await this.#opener.claim({ matches }, { ...options, terms });
     if (!session) {
       const what = type === undefined ? "executor" : `executor of type ${type}`;
       throw new ServiceError("no_executor_free", `No ${what} is free`, { retryAfter: 1 });
     }
     try {
-      return await this.#opener.prepare(session, spec.env ?? {});
+      return await this.#opener.prepare(session, spec.env ?? {}, options.signal);
     } catch (error) {
       void this.end(session, "its environment could not be set");
       throw error;
     }
   }
 
-  /** The session of a name, if there is one. */
+  /** What a session of that spec is: what the spec leaves out is chosen here. */
+  termsOf(spec: SessionSpec, name?: SessionName): SessionTerms {
+    return termsOf(spec, { name, idleTimeoutMs: this.#settings.idleTimeoutMs });
+  }
+
+  /** The session of a name, if there is one. One that is being opened is nobody's yet. */
   named(name: SessionName): Session | undefined {
     const session = this.#table.named(name);
-    return session && this.#isLive(session) ? session : undefined;
+    return session && session.state.name !== "opening" && this.#isLive(session) ? session : undefined;
+  }
+
+  /** Whether the session of a name has its executor and is being prepared. */
+  isBeingPrepared(name: SessionName): boolean {
+    return this.#table.named(name)?.state.name === "opening";
   }
 
   executorOf(session: Session): Executor {
@@ -164,10 +169,10 @@ export class Sessions {
       return { executor, session };
     }
     if (this.#settings.allocation === "strict") throw notAllocated(executor);
-    const { startWaitMs, idleTimeoutMs } = this.#settings;
+    const { startWaitMs } = this.#settings;
     const opened = await this.#opener.claim(
       { matches: (candidate) => candidate === executor, shares: true },
-      { waitMs: startWaitMs, signal, terms: termsOf({}, { idleTimeoutMs }) },
+      { waitMs: startWaitMs, signal, terms: this.termsOf({}) },
     );
     if (!opened) throw notYet(executor);
     return { executor, session: opened };
@@ -242,7 +247,7 @@ export class Sessions {
     const id = sessionOf(from);
     const held = id === undefined ? undefined : this.#table.get(id);
     try {
-      if (held && sessionOf(state) !== held.id) this.#close(held, endReasonOf(from));
+      if (held && sessionOf(state) !== held.id) this.#close(held, endReasonOf(executor, from));
       else if (held) this.#followHeld(held, state);
       if (state.name === "free") this.#store.cleaned(executor.number);
     } catch (error) {
@@ -287,10 +292,4 @@ export class Sessions {
       ...(session.isInUse ? { settled: () => session.settle(SETTLE_GRACE_MS) } : {}),
     });
   }
-}
-
-function endReasonOf(from: ExecutorState): string {
-  if (from.name === "unhealthy") return `executor lost: ${from.reason}`;
-  if (from.name === "starting") return "executor lost: it was started anew while no manager ran";
-  return "executor reset";
 }

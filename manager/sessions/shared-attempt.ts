@@ -14,14 +14,26 @@ export class SharedAttempt<T> {
     return this.#controller.signal.aborted;
   }
 
+  /** Resolves when the attempt is over, however it went; rejects with the signal's reason. */
+  async settled(signal: AbortSignal): Promise<void> {
+    const { promise: aborted, reject } = Promise.withResolvers<never>();
+    const abort = () => reject(signal.reason);
+    signal.addEventListener("abort", abort, { once: true });
+    const over = this.#result.then(
+      () => undefined,
+      () => undefined,
+    );
+    await Promise.race([over, aborted]).finally(() => signal.removeEventListener("abort", abort));
+  }
+
   /** Waits for the result; rejects with what the attempt threw, or with the signal's reason. */
   async join(signal: AbortSignal): Promise<T> {
-    signal.throwIfAborted();
     const { promise: aborted, reject } = Promise.withResolvers<never>();
     const abort = () => reject(signal.reason);
     signal.addEventListener("abort", abort, { once: true });
     this.#callers += 1;
     try {
+      signal.throwIfAborted();
       return await Promise.race([this.#result, aborted]);
     } finally {
       signal.removeEventListener("abort", abort);

@@ -3,6 +3,7 @@ import type { Logger } from "pino";
 import { errorText, ERRORS, ServiceError } from "#contract/errors.ts";
 import { formatSessionName, type SessionName } from "#contract/ids.ts";
 import type { BootstrapSession, SessionSpec, Singleton } from "#contract/manager-api.ts";
+import type { Session } from "./session.ts";
 import type { SessionResolver } from "./session-resolver.ts";
 import type { SessionStore } from "./session-store.ts";
 import type { Sessions } from "./sessions.ts";
@@ -17,6 +18,8 @@ interface Wanted {
   spec: SessionSpec;
   /** What is in the way of it, if anything is. */
   reason: string | undefined;
+  /** Whether it is tried to open it. */
+  tried: boolean;
 }
 
 /** The named sessions that the fleet's config asks for. They are opened when the manager starts, if they are not there. */
@@ -39,6 +42,7 @@ export class Singletons {
       name: { name, namespace: namespace ?? parts.resolver.namespace },
       spec,
       reason: "it waits for a free executor",
+      tried: true,
     }));
   }
 
@@ -49,24 +53,24 @@ export class Singletons {
 
   /** What has become of each. */
   list(): Singleton[] {
-    return this.#wanted.map(({ name, reason }) => {
+    return this.#wanted.map(({ name, reason, tried }) => {
       const session = this.#sessions.named(name);
+      const told = (why: string | undefined) => (why === undefined ? {} : { reason: why });
       if (session) {
         const { state } = session;
-        const why = "reason" in state ? { reason: state.reason } : {};
-        return { ...name, state: state.name, ...why, session_id: session.id };
+        // One that is there with another spec is open, and yet not what was asked for.
+        const why = "reason" in state ? state.reason : tried ? undefined : reason;
+        return { ...name, state: state.name, ...told(why), session_id: session.id };
       }
-      const end = this.#store.lastEndOf(name);
-      if (reason === undefined && end) return { ...name, state: "ended", reason: end.reason };
-      return { ...name, state: "opening", ...(reason === undefined ? {} : { reason }) };
+      if (tried) return { ...name, state: "opening", ...told(reason) };
+      return { ...name, state: "ended", ...told(reason ?? this.#store.lastEndOf(name)?.reason) };
     });
   }
 
   async #ensureOne(wanted: Wanted, signal: AbortSignal): Promise<void> {
-    const { name, spec } = wanted;
-    const session = formatSessionName(name);
+    const session = formatSessionName(wanted.name);
     try {
-      await pRetry(() => this.#resolver.ensure(name, spec, { waitMs: ATTEMPT_MS, signal }), {
+      await pRetry(() => this.#open(wanted, signal), {
         retries: Number.POSITIVE_INFINITY,
         minTimeout: MIN_RETRY_DELAY_MS,
         maxTimeout: MAX_RETRY_DELAY_MS,
@@ -81,6 +85,30 @@ export class Singletons {
     } catch (error) {
       if (!signal.aborted) wanted.reason = errorText(error);
     }
+    wanted.tried = false;
+  }
+
+  /** One that an earlier manager left is there only when its executor still has its state. */
+  async #open({ name, spec }: Wanted, signal: AbortSignal): Promise<void> {
+    for (;;) {
+      const { session } = await this.#resolver.ensure(name, spec, { waitMs: ATTEMPT_MS, signal });
+      await this.#untilKnown(session, signal);
+      if (session.state.name !== "ended") return;
+    }
+  }
+
+  /** Resolves when the session is not `unreachable`. */
+  async #untilKnown(session: Session, signal: AbortSignal): Promise<void> {
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const check = () => {
+      if (session.state.name !== "unreachable") resolve();
+    };
+    const abort = () => reject(signal.reason);
+    using _ = this.#sessions.onChange(check);
+    signal.throwIfAborted();
+    signal.addEventListener("abort", abort, { once: true });
+    check();
+    await promise.finally(() => signal.removeEventListener("abort", abort));
   }
 }
 
