@@ -6,7 +6,6 @@ import writeFileAtomic from "write-file-atomic";
 import { z } from "zod";
 import { projectName } from "#compose/project-name.ts";
 import { errorText } from "#contract/errors.ts";
-import { DATABASE_FILE } from "#manager/store/database.ts";
 import { CliError } from "./cli-error.ts";
 import { ExclusiveLock } from "./exclusive-lock.ts";
 import type { Environment } from "./cli-context.ts";
@@ -148,13 +147,6 @@ export class DataDir {
   async leave(backend: FleetState["backend"]): Promise<void> {
     if (backend === undefined) await rm(this.#stateFile, { force: true });
     else await this.writeState({ backend });
-  }
-
-  /** Removes what the manager knew of its sessions. */
-  async removeSessions(): Promise<void> {
-    const files = await readdir(this.path);
-    const ofDatabase = files.filter((name) => name === DATABASE_FILE || name.startsWith(`${DATABASE_FILE}-`));
-    await Promise.all(ofDatabase.map((name) => rm(join(this.path, name), { force: true })));
   }
 
   /**

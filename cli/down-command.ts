@@ -6,6 +6,7 @@ import { errorText } from "#contract/errors.ts";
 import { Engine } from "#manager/fleet/docker/engine.ts";
 import { removeFleet } from "#manager/fleet/docker/remove-fleet.ts";
 import { endLeftovers } from "#manager/fleet/process/end-leftovers.ts";
+import { endSessions } from "#manager/sessions/end-sessions.ts";
 import type { CliContext } from "./cli-context.ts";
 import { CliError } from "./cli-error.ts";
 import { DataDir, type FleetState } from "./data-dir.ts";
@@ -51,7 +52,7 @@ async function endRest(dataDir: DataDir): Promise<string[]> {
   const backend = (await dataDir.readState())?.backend;
   try {
     const names = await endExecutors(backend, dataDir);
-    await dataDir.removeSessions();
+    endSessions(dataDir.path, "the fleet was taken down");
     // Not before: the next attempt has to know where to look.
     await dataDir.leave(undefined);
     return names;

@@ -1,4 +1,4 @@
-import { mkdirSync } from "node:fs";
+import { existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { errorText } from "#contract/errors.ts";
@@ -53,7 +53,8 @@ export function openDatabase(dataDir: string | undefined): DatabaseSync {
   const file = dataDir === undefined ? ":memory:" : join(dataDir, DATABASE_FILE);
   let database: DatabaseSync | undefined;
   try {
-    if (dataDir !== undefined) mkdirSync(dataDir, { recursive: true, mode: 0o700 });
+    // One level alone: the `recursive` of mkdir never comes to an end where nothing can be made, as below /proc.
+    if (dataDir !== undefined && !existsSync(dataDir)) mkdirSync(dataDir, { mode: 0o700 });
     database = new DatabaseSync(file, { timeout: 0 });
     // The order counts: in this locking mode the write-ahead log needs no shared memory, and the first write locks.
     database.exec("PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL");

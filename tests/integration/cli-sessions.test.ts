@@ -38,7 +38,7 @@ async function expectNothingLeft(pids: readonly number[]): Promise<void> {
   await untilEnded(pids);
   expect(await fleet.temporaryFiles()).toEqual([]);
   const files = await readdir(fleet.dataDir);
-  expect(files.filter((name) => !/^(lock|logs|logs\.previous|secret)$/.test(name))).toEqual([]);
+  expect(files.filter((name) => !/^(lock|logs|logs\.previous|secret|fleet\.db.*)$/.test(name))).toEqual([]);
 }
 
 describe("a detached session", () => {
@@ -67,7 +67,7 @@ describe("a detached session", () => {
     ["has stopped", async (pid: number) => void process.kill(pid, "SIGTERM")],
     ["was killed", async (pid: number) => void process.kill(pid, "SIGKILL")],
   ])("is ended by fleet down when its manager %s", async (what, harm) => {
-    const { command, pids } = await upWithDetached();
+    const { command, pids, session } = await upWithDetached();
     await harm(command.pid);
     if (what !== "runs") await command.ended;
     const down = await fleet.run(["down"]);
@@ -75,6 +75,12 @@ describe("a detached session", () => {
     expect(down.stdout).toMatch(/^ended what its manager left: executor-0/m);
     await expectNothingLeft(pids);
     expect((await fleet.run(["down"])).stdout).toBe(`no fleet runs in ${fleet.dataDir}\n`);
+
+    const next = await fleet.up();
+    await expect(clientOf(next.url).session(session.session_id)).rejects.toMatchObject({
+      code: "session_ended",
+      message: expect.stringContaining("the fleet was taken down"),
+    });
   });
 
   test("is not left behind by a fleet of another backend", async () => {

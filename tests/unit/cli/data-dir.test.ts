@@ -1,10 +1,9 @@
-import { mkdtemp, open, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, open, readdir, readFile, rm } from "node:fs/promises";
 import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { DataDir } from "#cli/data-dir.ts";
 import { fleetSpecSchema } from "#compose/fleet-spec.ts";
-import { DATABASE_FILE } from "#manager/store/database.ts";
 
 async function madeDataDir(): Promise<DataDir> {
   const path = await mkdtemp(join(tmpdir(), "data-dir-"));
@@ -47,14 +46,6 @@ describe("the data folder", () => {
     expect(await readFile(join(`${dataDir.logDir}.previous`, "executor-000.log"), "utf8")).toBe(
       "of the last fleet\n",
     );
-  });
-
-  test("forgets sessions with every file of theirs, and nothing else", async () => {
-    const dataDir = await madeDataDir();
-    for (const name of [DATABASE_FILE, `${DATABASE_FILE}-wal`, "secret"])
-      await writeFile(join(dataDir.path, name), "");
-    await dataDir.removeSessions();
-    expect(await readdir(dataDir.path)).toEqual(["secret"]);
   });
 
   test("is not held by looking whether it is", async () => {
