@@ -5,8 +5,8 @@ import type { ContainerRun } from "./engine.ts";
 
 /** Exit code of a process that SIGKILL ended, as the kernel does it at the memory limit. */
 const KILLED = 137;
-/** How long before a container's end the memory limit must have struck to be taken for its cause. */
-const OOM_BEFORE_END_MS = 2_000;
+/** How long before a container's end something may have happened to be taken for its cause. */
+const CAUSE_BEFORE_END_MS = 2_000;
 /** How long an end is the explanation of a connection that breaks. */
 const RECENT_MS = 2_000;
 
@@ -78,6 +78,17 @@ export class ContainerLives {
     return loss;
   }
 
+  /** Whether an end may have a cause of which no event has come yet. */
+  isUnexplained(number: number, { at, exitCode }: ContainerEvent): boolean {
+    const life = this.#lives.get(number);
+    return (
+      exitCode === KILLED &&
+      life !== undefined &&
+      !isClose(life.killedAt, at) &&
+      !isClose(life.outOfMemoryAt, at)
+    );
+  }
+
   /** What the engine told. `run`, the container as it is after its end, makes up for an `oom` event that did not come. */
   happened(number: number, event: ContainerEvent, run?: ContainerRun): Loss | undefined {
     const life = this.#lives.get(number);
@@ -134,11 +145,14 @@ export class ContainerLives {
 /** Only by events: engines keep `oomKilled` also of a process whose end the container survived. */
 function hasRunOutOfMemory(life: Life, { oomKilled, at }: { oomKilled: boolean; at?: number }): boolean {
   const { outOfMemoryAt, killedAt, oomKilledBefore } = life;
-  const isRecent = (time: number | undefined) =>
-    time !== undefined && (at === undefined || at - time < OOM_BEFORE_END_MS);
-  if (isRecent(killedAt)) return false;
-  if (outOfMemoryAt !== undefined) return isRecent(outOfMemoryAt);
+  if (isClose(killedAt, at)) return false;
+  if (outOfMemoryAt !== undefined) return isClose(outOfMemoryAt, at);
   return oomKilled && !oomKilledBefore;
+}
+
+/** Whether a possible cause came close before an end, or, where it is not known when that was, at all. */
+function isClose(cause: number | undefined, end: number | undefined): boolean {
+  return cause !== undefined && (end === undefined || end - cause < CAUSE_BEFORE_END_MS);
 }
 
 function isAnother(life: Life, run: ContainerRun | undefined): boolean {

@@ -1,4 +1,3 @@
-import { setTimeout as delay } from "node:timers/promises";
 import pRetry from "p-retry";
 import type { Logger } from "pino";
 import { plannedExecutors, resetOf } from "#compose/fleet-spec.ts";
@@ -11,9 +10,10 @@ import { desiredContainers, type ContainerSettings, type Desired } from "./desir
 import { Endpoints } from "./endpoints.ts";
 import { EngineConnection } from "./engine-connection.ts";
 import type { Engine, EngineInfo, ObservedContainer } from "./engine.ts";
-import { buildExecutorImage, executorImage, requireBuiltIn, type ExecutorImage } from "./executor-image.ts";
+import { buildExecutorImage, lookForImages, requireBuiltIn } from "./executor-image.ts";
 import { explainLoss } from "./explain-loss.ts";
 import { FleetContainers } from "./fleet-containers.ts";
+import { followEngine } from "./follow-engine.ts";
 import { orAborted } from "./or-aborted.ts";
 import { FLEET_LABEL, formatStep, planContainers } from "./plan.ts";
 import { removeFleet } from "./remove-fleet.ts";
@@ -30,12 +30,6 @@ const MIN_RETRY_DELAY_MS = 200;
 const MAX_RETRY_DELAY_MS = 2_000;
 /** How long an engine may take to answer when the fleet ends. */
 const STOP_PROBE_MS = 5_000;
-
-/** The image of each type by name, and those of them that are still to be built. */
-interface Images {
-  names: Map<string, string>;
-  missing: { type: string; image: ExecutorImage }[];
-}
 
 /** Executors as containers of a Docker engine. It waits for an engine that does not answer, and follows it. */
 export class DockerBackend implements Backend {
@@ -74,7 +68,7 @@ export class DockerBackend implements Backend {
 
   async preview(signal: AbortSignal): Promise<string[]> {
     const info = await this.connection.connect({ signal });
-    const images = await this.#lookForImages(signal);
+    const images = await lookForImages(this.connection.engine, this.#settings, signal);
     const observed = await this.#observe(signal);
     const desired = await desiredContainers(this.#settings, this.#endpoints(info), images.names, observed);
     const builds = images.missing.map(
@@ -89,7 +83,13 @@ export class DockerBackend implements Backend {
     const stopListening = this.connection.onChange((status) => this.#tellConnection(status));
     try {
       this.#containers = await this.#prepare(waiting);
-      this.#watching = this.#watch(this.#containers);
+      this.#watching = followEngine(this.#containers, {
+        fleetId: this.#settings.spec.name,
+        connection: this.connection,
+        onFailure: (error) => this.#tellWaiting(errorText(error)),
+        log: this.#log,
+        stop: this.#stop.signal,
+      });
       await orAborted(this.#started.promise, waiting);
     } finally {
       stopListening();
@@ -157,7 +157,7 @@ export class DockerBackend implements Backend {
   async #prepareOn(info: EngineInfo, signal: AbortSignal): Promise<FleetContainers> {
     const { spec, projectDir, onProgress } = this.#settings;
     const endpoints = this.#endpoints(info);
-    const { names, missing } = await this.#lookForImages(signal);
+    const { names, missing } = await lookForImages(this.connection.engine, this.#settings, signal);
     for (const { type } of missing) this.#tellWaiting("its image is being built", type);
     // One after the other: each build has all cores.
     for (const { image } of missing)
@@ -178,58 +178,6 @@ export class DockerBackend implements Backend {
       log: this.#log,
       stop: this.#stop.signal,
     });
-  }
-
-  /** Follows the engine's events and, whenever they or the connection break off, subscribes and looks anew. */
-  async #watch(containers: FleetContainers): Promise<void> {
-    const { signal } = this.#stop;
-    while (!signal.aborted) {
-      const round = new AbortController();
-      let reconciling: Promise<void> | undefined;
-      try {
-        await this.connection.waitReady(signal);
-        // An event stream may stay silent on a connection that is dead: what the connection knows ends it.
-        const up = AbortSignal.any([round.signal, this.#whileConnected(signal)]);
-        // Subscribed before the look at what runs, so that a removal comes either before the look or as an event.
-        const events = await this.connection.engine.events(FLEET_LABEL, this.#settings.spec.name, up);
-        reconciling = this.#reconcile(containers, up);
-        for await (const event of events) containers.handle(event);
-      } catch (error) {
-        if (!signal.aborted) this.#log.warn({ reason: errorText(error) }, "the engine's events broke off");
-      }
-      round.abort(new Error("the engine's events broke off"));
-      await reconciling;
-      this.connection.suspect();
-      await delay(MIN_RETRY_DELAY_MS, undefined, { signal }).catch(() => undefined);
-    }
-  }
-
-  /** Tries again, ever more slowly, until it succeeds or the connection is lost. */
-  async #reconcile(containers: FleetContainers, signal: AbortSignal): Promise<void> {
-    await pRetry(() => containers.reconcile(signal), {
-      retries: Number.POSITIVE_INFINITY,
-      minTimeout: MIN_RETRY_DELAY_MS,
-      maxTimeout: MAX_RETRY_DELAY_MS,
-      signal,
-      onFailedAttempt: ({ error }) => {
-        if (!signal.aborted) this.#tellWaiting(errorText(error));
-        this.#log.warn({ reason: errorText(error) }, "the fleet could not be reconciled; it is tried again");
-      },
-    }).catch(() => undefined);
-  }
-
-  /** The image of each type, by name, and those of them that have to be built. */
-  async #lookForImages(signal: AbortSignal): Promise<Images> {
-    const { spec, projectDir } = this.#settings;
-    const images: Images = { names: new Map(), missing: [] };
-    for (const { type, image: mapped } of spec.types) {
-      if (images.names.has(type)) continue;
-      const image = mapped === undefined ? await executorImage(projectDir, type) : undefined;
-      images.names.set(type, image?.name ?? mapped ?? "");
-      if (image && !(await this.connection.engine.hasImage(image.name, signal)))
-        images.missing.push({ type, image });
-    }
-    return images;
   }
 
   #endpoints(info: EngineInfo): Endpoints {

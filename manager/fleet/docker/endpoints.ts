@@ -17,6 +17,7 @@ export class Endpoints {
   readonly #fleetId: string;
   readonly #socketRoot: string;
   readonly #usesSockets: boolean;
+  #making: Promise<void> | undefined;
 
   /** Unix sockets where the engine shares this machine's files, else ports on loopback, with a warning. */
   constructor(engine: Engine, info: EngineInfo, { fleetId, dataDir }: { fleetId: string; dataDir: string }) {
@@ -46,8 +47,12 @@ export class Endpoints {
   /** Makes the folder or the network that the executor's container needs. */
   async prepare(endpoint: ExecutorEndpoint, signal: AbortSignal): Promise<void> {
     if (endpoint.kind === "port") {
-      await this.#engine.ensureBridge(endpoint.network, { [FLEET_LABEL]: this.#fleetId }, signal);
-      return;
+      const labels = { [FLEET_LABEL]: this.#fleetId };
+      // Containers are made at the same time, and the engine would make a network of one name twice.
+      this.#making ??= this.#engine
+        .ensureBridge(endpoint.network, labels, signal)
+        .finally(() => (this.#making = undefined));
+      return await this.#making;
     }
     await mkdir(this.#socketRoot, { recursive: true, mode: 0o700 });
     await chmod(this.#socketRoot, 0o700);

@@ -194,13 +194,12 @@ export class Engine {
 
   /** Makes a bridge network, unless it is there, on which containers reach the outside but not each other. */
   async ensureBridge(name: string, labels: Record<string, string>, signal: AbortSignal): Promise<void> {
-    if (await this.#hasNetwork(name, signal)) return;
+    const filters = { name: [name], label: labelFilters(labels) };
+    const there = await this.#docker.listNetworks({ filters, abortSignal: signal });
+    if (there.some(({ Name }) => Name === name)) return;
     const Options = { "com.docker.network.bridge.enable_icc": "false" };
     const network = { Name: name, CheckDuplicate: true, Driver: "bridge", Labels: labels, Options };
-    await this.#docker.createNetwork({ ...network, abortSignal: signal }).catch(async (error: unknown) => {
-      // Containers of one fleet are made at once.
-      if (!(await this.#hasNetwork(name, signal))) throw error;
-    });
+    await this.#docker.createNetwork({ ...network, abortSignal: signal });
   }
 
   /** Removes every network that carries the label with that value. */
@@ -221,11 +220,6 @@ export class Engine {
       running: ["running", "restarting", "paused"].includes(State),
       dead: ["dead", "removing"].includes(State),
     }));
-  }
-
-  async #hasNetwork(name: string, signal: AbortSignal): Promise<boolean> {
-    const there = await this.#docker.listNetworks({ filters: { name: [name] }, abortSignal: signal });
-    return there.some(({ Name }) => Name === name);
   }
 
   /**

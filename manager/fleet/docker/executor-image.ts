@@ -3,6 +3,7 @@ import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { builtInType, type BuiltInType } from "#compose/executor-types.ts";
 import { CannotStart } from "./cannot-start.ts";
+import type { FleetSpec } from "#compose/fleet-spec.ts";
 import type { Engine } from "./engine.ts";
 
 /** Everything of the project that Dockerfile.executor copies into an image. */
@@ -29,8 +30,36 @@ export interface ExecutorImage {
   target: string;
 }
 
+/** What the types of a fleet run on. */
+export interface Images {
+  /** By type. */
+  names: Map<string, string>;
+  /** Those that have to be built first. */
+  missing: { type: string; image: ExecutorImage }[];
+}
+
+/**
+ * Finds the image of each type, and looks whether those that are built here are there.
+ *
+ * @throws {CannotStart} for a type that has none
+ */
+export async function lookForImages(
+  engine: Engine,
+  { spec, projectDir }: { spec: Pick<FleetSpec, "types">; projectDir: string },
+  signal: AbortSignal,
+): Promise<Images> {
+  const images: Images = { names: new Map(), missing: [] };
+  for (const { type, image: mapped } of spec.types) {
+    if (images.names.has(type)) continue;
+    const image = mapped === undefined ? await executorImage(projectDir, type) : undefined;
+    images.names.set(type, image?.name ?? mapped ?? "");
+    if (image && !(await engine.hasImage(image.name, signal))) images.missing.push({ type, image });
+  }
+  return images;
+}
+
 /** The image that serves a type without the user's own. */
-export async function executorImage(projectDir: string, type: string): Promise<ExecutorImage> {
+async function executorImage(projectDir: string, type: string): Promise<ExecutorImage> {
   const { image, target } = requireBuiltIn(type);
   return { name: `${image}:${await hashFiles(projectDir)}`, target };
 }

@@ -7,7 +7,7 @@ import { orAborted } from "./or-aborted.ts";
 /** How long a container may take to end after its connections broke. */
 const END_BUDGET_MS = 2_000;
 /** How long the engine's event of an end may come after the end can be seen. */
-const EVENT_BUDGET_MS = 300;
+const EVENT_BUDGET_MS = 600;
 const POLL_INTERVAL_MS = 50;
 
 /**

@@ -4,27 +4,21 @@ import type { Logger } from "pino";
 import { errorText } from "#contract/errors.ts";
 import type { ExecutorNumber } from "#contract/ids.ts";
 import type { Loss } from "#manager/fleet/backend.ts";
-import { CannotStart } from "./cannot-start.ts";
 import type { ContainerEvent } from "./container-event.ts";
 import { ContainerLives } from "./container-lives.ts";
 import type { Desired } from "./desired-containers.ts";
 import type { Endpoints } from "./endpoints.ts";
 import type { EngineConnection } from "./engine-connection.ts";
-import { statusOf, type ContainerRun, type ObservedContainer } from "./engine.ts";
-import {
-  EXECUTOR_LABEL,
-  FINGERPRINT_LABEL,
-  FLEET_LABEL,
-  formatPlan,
-  numberOf,
-  planContainers,
-  type Step,
-} from "./plan.ts";
+import type { ContainerRun, ObservedContainer } from "./engine.ts";
+import { EXECUTOR_LABEL, FLEET_LABEL, formatPlan, numberOf, planContainers, type Step } from "./plan.ts";
+import { createContainer, restartContainer, startContainer } from "./run-container.ts";
 import { removeFleet } from "./remove-fleet.ts";
 import { Turns } from "./turns.ts";
 
 /** How long the engine may take to start a container again that ended by itself. */
 const ENGINE_RESTART_MS = 2_000;
+/** How long the event of an end's cause may come after that of the end. */
+const CAUSE_EVENT_MS = 200;
 const MIN_RETRY_DELAY_MS = 200;
 const MAX_RETRY_DELAY_MS = 10_000;
 
@@ -90,6 +84,10 @@ export class FleetContainers {
   handle(event: ContainerEvent): void {
     const number = numberOf(event);
     if (!this.#desired.has(number)) return;
+    if (event.what === "out_of_memory" || event.what === "killed") {
+      this.lives.happened(number, event);
+      return;
+    }
     this.#turns
       .take([number], () => this.#happened(number, event))
       .catch((error: unknown) => {
@@ -105,7 +103,7 @@ export class FleetContainers {
   restart(number: number, signal: AbortSignal): Promise<void> {
     return this.#turns.take([number], async () => {
       const id = this.lives.containerId(number);
-      const run = id === undefined ? undefined : await this.#restart(id, signal);
+      const run = id === undefined ? undefined : await restartContainer(this.#engine, id, signal);
       if (run) return this.lives.begin(number, run);
       this.lives.expectEnd(number);
       await this.#bringUp(number, signal);
@@ -210,37 +208,10 @@ export class FleetContainers {
     await this.#look(number, known, signal);
     if (step.do !== "keep") {
       await this.#context.endpoints.prepare(endpoint, signal);
-      const id = known ?? (await this.#create(desired, signal));
-      await this.#engine.start(id, signal).catch(rejectUnusable(number));
-      const run = await this.#engine.inspect(id, signal);
-      if (!run) throw new Error("its container was removed as soon as it was started");
-      this.lives.begin(number, run);
+      const id = known ?? (await createContainer(this.#engine, desired, this.#context.connection.lostSignal));
+      this.lives.begin(number, await startContainer(this.#engine, id, { number, signal }));
     }
     this.#context.listener.up(desired);
-  }
-
-  async #create({ number, name, options, fingerprint }: Desired, signal: AbortSignal): Promise<string> {
-    try {
-      // Not given up by the caller, or the engine would make it when nobody looks for it any more.
-      return await this.#engine.create(options, this.#context.connection.lostSignal);
-    } catch (error) {
-      if (statusOf(error) !== 409) return rejectUnusable(number)(error);
-      const rival = await this.#engine.containerNamed(name, signal);
-      if (!rival) throw error;
-      if (rival.labels[FINGERPRINT_LABEL] === fingerprint) return rival.id;
-      const which = `container ${rival.id.slice(0, 12)}, which is not of this fleet`;
-      throw new Error(`the name ${name} is taken by ${which}: rename or remove it`, { cause: error });
-    }
-  }
-
-  async #restart(id: string, signal: AbortSignal): Promise<ContainerRun | undefined> {
-    try {
-      await this.#engine.restart(id, signal);
-    } catch (error) {
-      if (statusOf(error) === 404) return undefined;
-      throw error;
-    }
-    return await this.#engine.inspect(id, signal);
   }
 
   async #happened(number: number, event: ContainerEvent): Promise<void> {
@@ -252,11 +223,12 @@ export class FleetContainers {
       if (this.lives.hasEnded(number)) await this.#look(number, event.containerId, signal);
       return;
     }
-    // An end may be told without the engine, but not its cause by an engine that sends no event of it.
-    const run =
-      event.what === "died"
-        ? await this.#engine.inspect(event.containerId, signal).catch(() => undefined)
-        : undefined;
+    let run: ContainerRun | undefined;
+    if (event.what === "died" && this.lives.isUnexplained(number, event)) {
+      // Events of the memory limit come by another way than those of an end; some engines send none.
+      await delay(CAUSE_EVENT_MS, undefined, { signal });
+      run = await this.#engine.inspect(event.containerId, signal).catch(() => undefined);
+    }
     this.#tell(number, this.lives.happened(number, event, run));
     if (event.what === "removed") this.keepUp(number);
     // The engine starts a container again that ended by itself, but not one that somebody stopped or killed.
@@ -287,12 +259,4 @@ export class FleetContainers {
     const desired = this.#desired.get(number);
     if (desired) listener.failed(desired.number, error);
   }
-}
-
-/** An engine that refuses a container as it is asked for does so again. */
-function rejectUnusable(number: number): (error: unknown) => never {
-  return (error) => {
-    if (statusOf(error) !== 400 && statusOf(error) !== 404) throw error;
-    throw new CannotStart(`the container of executor ${number} cannot be made`, { cause: error });
-  };
 }

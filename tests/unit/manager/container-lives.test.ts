@@ -63,6 +63,19 @@ describe("the memory limit", () => {
     expect(lives.happened(0, event("died", 5_000, 137))).toEqual(MEMORY_LIMIT);
   });
 
+  test("is waited for after an end that nothing else explains, and may be told of late", () => {
+    const lives = oneLife();
+    const end = event("died", 5_000, 137);
+    expect(lives.isUnexplained(0, end)).toBe(true);
+    lives.happened(0, event("out_of_memory", 5_001));
+    expect(lives.isUnexplained(0, end)).toBe(false);
+    expect(lives.happened(0, end)).toEqual(MEMORY_LIMIT);
+    const killed = oneLife();
+    killed.happened(0, event("killed", 4_999));
+    expect(killed.isUnexplained(0, end)).toBe(false);
+    expect(killed.isUnexplained(0, event("died", 5_000, 3))).toBe(false);
+  });
+
   test("is the cause when the engine says so without an event", () => {
     expect(oneLife().happened(0, event("died", 5_000, 137), run({ oomKilled: true }))).toEqual(MEMORY_LIMIT);
     expect(oneLife().found(0, run({ running: false, exitCode: 137, oomKilled: true }))).toEqual(MEMORY_LIMIT);
