@@ -5,6 +5,7 @@ import { ServiceError } from "#contract/errors.ts";
 import { HOP_BY_HOP_HEADERS } from "#manager/fleet/executor-client.ts";
 import type { Executor } from "#manager/fleet/executor.ts";
 import type { Session } from "#manager/sessions/session.ts";
+import { AUTO_CREATE } from "./auto-create.ts";
 
 /** Headers that tell who calls the manager; they are not the executor's business. */
 const OUR_HEADERS: ReadonlySet<string> = new Set(["host", "authorization", "x-api-key", "expect"]);
@@ -46,10 +47,12 @@ export async function proxy(executor: Executor, c: Context, session?: Session): 
   }
 }
 
-/** The path and query on the executor, as the client wrote them. */
+/** The path and query on the executor, as the client wrote them, but for what is meant for the manager. */
 function executorTarget(url: string): string {
   const { pathname, search } = new URL(url);
-  return pathname.replace(/^\/session\/[^/]*/, "") + search;
+  const query = search.slice(1).split("&");
+  const passed = query.filter((pair) => !pair.startsWith(`${AUTO_CREATE}=`)).join("&");
+  return pathname.replace(/^\/session\/[^/]*/, "") + (passed === "" ? "" : `?${passed}`);
 }
 
 /** A request has a body when its headers say so. Source: RFC 9112, section 6.3. */
