@@ -9,7 +9,7 @@ import { errorText } from "#contract/errors.ts";
 import { executorNumberSchema } from "#contract/ids.ts";
 import { FIRST, NOBODY_KEPT, ShellFleet } from "#tests/support/docker-backends.ts";
 import { reasonToSkipDocker } from "#tests/support/engine.ts";
-import { makeShellImage } from "#tests/support/shell-image.ts";
+import { makeShellImage, removeShellImage } from "#tests/support/shell-image.ts";
 
 const run = promisify(execFile);
 const skipped = await reasonToSkipDocker();
@@ -21,6 +21,10 @@ describe.skipIf(skipped)(`containers of the docker backend${skipped ? `: skipped
 
   beforeAll(async () => {
     image = await makeShellImage();
+  });
+
+  afterAll(async () => {
+    await removeShellImage();
   });
 
   test("a plan can be printed without anything being made", async () => {

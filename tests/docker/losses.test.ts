@@ -1,9 +1,9 @@
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
-import { beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { FIRST, ShellFleet } from "#tests/support/docker-backends.ts";
 import { reasonToSkipDocker } from "#tests/support/engine.ts";
-import { makeShellImage } from "#tests/support/shell-image.ts";
+import { makeShellImage, removeShellImage } from "#tests/support/shell-image.ts";
 
 const run = promisify(execFile);
 const skipped = await reasonToSkipDocker();
@@ -25,6 +25,10 @@ describe.skipIf(skipped)(`why an executor was lost${skipped ? `: skipped, ${skip
 
   beforeAll(async () => {
     image = await makeShellImage();
+  });
+
+  afterAll(async () => {
+    await removeShellImage();
   });
 
   async function fleetWith(wish: string): Promise<{ fleet: ShellFleet; told: unknown }> {

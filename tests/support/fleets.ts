@@ -40,10 +40,19 @@ export function processBackend(
 export async function startDockerFleet(
   spec: Partial<DockerBackendSettings["spec"]> = {},
   directory?: string,
-  engine: Engine = new Engine(),
+  engine?: Engine,
   manager?: Partial<ManagerSettings>,
 ): Promise<RunningManager> {
   const dataDir = directory ?? (await mkdtemp(join(tmpdir(), "fleet-data-")));
+  return await start(dockerBackend(dataDir, spec, engine), dataDir, manager);
+}
+
+/** The backend of {@link startDockerFleet}. */
+export function dockerBackend(
+  dataDir: string,
+  spec: Partial<DockerBackendSettings["spec"]> = {},
+  engine: Engine = new Engine(),
+): DockerBackend {
   const settings: DockerBackendSettings = {
     spec: {
       name: `test-${process.pid}-${Date.now().toString(36)}`,
@@ -61,7 +70,7 @@ export async function startDockerFleet(
     secret: "only for tests",
     onProgress: () => {},
   };
-  return await start(new DockerBackend(settings, engine, log), dataDir, manager);
+  return new DockerBackend(settings, engine, log);
 }
 
 /** Serves the backend on a free port; resolves when every executor is free. Disposing removes `directory` too. */

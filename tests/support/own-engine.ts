@@ -1,7 +1,6 @@
 import { execFile, spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, readFile, rm } from "node:fs/promises";
-import { open } from "node:fs/promises";
+import { mkdtemp, open, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -77,6 +76,14 @@ export class OwnEngine implements AsyncDisposable {
       },
       START_DEADLINE_MS,
     );
+  }
+
+  /** Gives it an image of the engine that answers here. */
+  async load(image: string): Promise<void> {
+    const file = join(this.#root, "image.tar");
+    await run("docker", ["save", "--output", file, image]);
+    await run("docker", ["--host", this.host, "load", "--input", file]);
+    await rm(file);
   }
 
   /** Asks it to end, and waits until it has. */

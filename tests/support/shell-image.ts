@@ -34,3 +34,8 @@ export async function makeShellImage(host?: string): Promise<string> {
     await rm(root, { recursive: true });
   }
 }
+
+/** Removes it from the engine that answers here. */
+export async function removeShellImage(): Promise<void> {
+  await run("docker", ["image", "rm", IMAGE]);
+}
