@@ -10,11 +10,15 @@ import { AUTO_CREATE } from "./auto-create.ts";
 /** Headers that tell who calls the manager; they are not the executor's business. */
 const OUR_HEADERS: ReadonlySet<string> = new Set(["host", "authorization", "x-api-key", "expect"]);
 
+/** Headers that tell what a body is. */
+const BODY_HEADERS: ReadonlySet<string> = new Set(["content-length", "content-type", "content-encoding"]);
+
 const EMPTY_STATUSES: ReadonlySet<number> = new Set([204, 205, 304]);
 
 /**
  * Passes a request on to an executor: method, path, query, headers and body go as they came, and so do status,
- * headers and body of the reply. With a session it counts as a use of it until the reply has ended.
+ * headers and body of the reply. With a session it counts as a use of it until the reply has ended. Without one the
+ * request goes without its body, in which there may be something that would reach the next tenant.
  *
  * @throws {ServiceError} `executor_unavailable`, `session_ended`
  */
@@ -27,8 +31,10 @@ export async function proxy(executor: Executor, c: Context, session?: Session): 
     const reply = await executor.client.request({
       method: raw.method,
       path: executorTarget(raw.url),
-      headers: Object.fromEntries(passedOn([...raw.headers], OUR_HEADERS)),
-      body: hasBody(raw) ? Readable.fromWeb(raw.body) : null,
+      headers: Object.fromEntries(
+        passedOn([...raw.headers], session ? OUR_HEADERS : OUR_HEADERS.union(BODY_HEADERS)),
+      ),
+      body: session && hasBody(raw) ? Readable.fromWeb(raw.body) : null,
       signal: AbortSignal.any(ends),
     });
     const untilEnd = held.move();
