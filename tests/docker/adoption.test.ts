@@ -41,6 +41,7 @@ test.skipIf(skipped)(
       }
       expect(await containerIds()).toEqual([]);
     } finally {
+      await removeFleet(new Engine(), name);
       await rm(dataDir, { recursive: true });
     }
   },
