@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import { startBareKernel } from "./bare-kernel.ts";
 import { formatMs, percentiles, timed } from "./percentiles.ts";
+import { runBench } from "./run-bench.ts";
 import { startFleet } from "./start-fleet.ts";
 
 /**
@@ -14,48 +15,52 @@ const RUNS_PER_ROUND = 50;
 const CLIENTS = 4;
 const CODE = "x=1";
 
-const python = process.env["FLEET_PYTHON"] ?? join(import.meta.dirname, "../.venv/bin/python");
-await using fleet = await startFleet("process", CLIENTS);
-await using kernel = await startBareKernel(python);
-
-const viaFleet = () => fleet.execute(0, CODE);
-const bare = () => kernel.execute(CODE);
-
-async function round(call: () => Promise<void>): Promise<number[]> {
+async function round(call: () => Promise<void>, signal: AbortSignal): Promise<number[]> {
   const durations: number[] = [];
-  for (let run = 0; run < RUNS_PER_ROUND; run += 1) durations.push(await timed(call));
+  for (let run = 0; run < RUNS_PER_ROUND; run += 1) {
+    signal.throwIfAborted();
+    durations.push(await timed(call));
+  }
   return durations;
 }
 
-await round(viaFleet);
-await round(bare);
-const durations: { fleet: number[]; bare: number[] } = { fleet: [], bare: [] };
-for (let index = 0; index < ROUNDS; index += 1) {
-  durations.fleet.push(...(await round(viaFleet)));
-  durations.bare.push(...(await round(bare)));
-}
+await runBench(async (signal) => {
+  const python = process.env["FLEET_PYTHON"] ?? join(import.meta.dirname, "../.venv/bin/python");
+  await using fleet = await startFleet({ backend: "process", executors: CLIENTS }, signal);
+  await using kernel = await startBareKernel(python);
+  const viaFleet = () => fleet.manager.execute(0, CODE);
+  const bare = () => kernel.execute(CODE);
 
-const [ours, theirs] = [percentiles(durations.fleet), percentiles(durations.bare)];
-process.stdout.write(`x=1, one client, ${durations.fleet.length} runs each, taking turns\n`);
-for (const rank of ["p50", "p95", "p99"] as const) {
-  const ratio = (ours[rank] / theirs[rank]).toFixed(2);
-  process.stdout.write(
-    `  ${rank}  manager ${formatMs(ours[rank])}  bare kernel ${formatMs(theirs[rank])}  ratio ${ratio}\n`,
+  await round(viaFleet, signal);
+  await round(bare, signal);
+  const durations: { fleet: number[]; bare: number[] } = { fleet: [], bare: [] };
+  for (let index = 0; index < ROUNDS; index += 1) {
+    durations.fleet.push(...(await round(viaFleet, signal)));
+    durations.bare.push(...(await round(bare, signal)));
+  }
+
+  const [ours, theirs] = [percentiles(durations.fleet), percentiles(durations.bare)];
+  process.stdout.write(`x=1, one client, ${durations.fleet.length} runs each, taking turns\n`);
+  for (const rank of ["p50", "p95", "p99"] as const) {
+    const ratio = (ours[rank] / theirs[rank]).toFixed(2);
+    process.stdout.write(
+      `  ${rank}  manager ${formatMs(ours[rank])}  bare kernel ${formatMs(theirs[rank])}  ratio ${ratio}\n`,
+    );
+  }
+
+  const startedAt = performance.now();
+  const perClient = ROUNDS * RUNS_PER_ROUND;
+  const concurrent: number[] = [];
+  await Promise.all(
+    Array.from({ length: CLIENTS }, async (_, client) => {
+      for (let run = 0; run < perClient; run += 1)
+        concurrent.push(await timed(() => fleet.manager.execute(client, CODE)));
+    }),
   );
-}
-
-const startedAt = performance.now();
-const perClient = ROUNDS * RUNS_PER_ROUND;
-const concurrent: number[] = [];
-await Promise.all(
-  Array.from({ length: CLIENTS }, async (_, client) => {
-    for (let run = 0; run < perClient; run += 1)
-      concurrent.push(await timed(() => fleet.execute(client, CODE)));
-  }),
-);
-const perSecond = (CLIENTS * perClient * 1000) / (performance.now() - startedAt);
-const all = percentiles(concurrent);
-process.stdout.write(
-  `${CLIENTS} clients on ${CLIENTS} executors: ${perSecond.toFixed(0)} executions/s, ` +
-    `p50 ${formatMs(all.p50)}, p95 ${formatMs(all.p95)}, p99 ${formatMs(all.p99)}\n`,
-);
+  const perSecond = (CLIENTS * perClient * 1000) / (performance.now() - startedAt);
+  const all = percentiles(concurrent);
+  process.stdout.write(
+    `${CLIENTS} clients on ${CLIENTS} executors: ${perSecond.toFixed(0)} executions/s, ` +
+      `p50 ${formatMs(all.p50)}, p95 ${formatMs(all.p95)}, p99 ${formatMs(all.p99)}\n`,
+  );
+});
