@@ -3,12 +3,15 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { executeReplySchema } from "#contract/execution.ts";
+import { restartRequestSchema } from "#contract/executor-api.ts";
 import type { RunningManager } from "#manager/start-manager.ts";
 import { startProcessFleet } from "#tests/support/fleets.ts";
-import { startTestFleet } from "#tests/support/manager.ts";
+import { startTestFleet, startTestManager } from "#tests/support/manager.ts";
 import { processSettings } from "#tests/support/process-settings.ts";
+import { sendJson, startScriptedExecutor } from "#tests/support/scripted-executor.ts";
 import { SessionApi } from "#tests/support/session-api.ts";
 
+const PATIENT = { timeout: 10_000 };
 const SECRET = "value-that-nobody-else-sees";
 const REMEMBER = "import os\nAT_LOADING = dict(os.environ)\n";
 
@@ -110,6 +113,36 @@ describe("the environment of a session", () => {
   test("comes at once also for who does not want to wait for an executor", async () => {
     expect((await api.put("mw@lab", { wait: 0, env: { TOKEN: SECRET } })).status).toBe(201);
   });
+});
+
+test("callers that leave while it is being given leave nothing behind, and spoil it for nobody", async () => {
+  const restarts: (() => void)[] = [];
+  await using executor = await startScriptedExecutor({
+    "/restart": async (_, reply, body) => {
+      const { env } = restartRequestSchema.parse(JSON.parse(String(body)));
+      const names = Object.keys(env ?? {});
+      if (names.length > 0) await new Promise<void>((resolve) => void restarts.push(resolve));
+      sendJson(reply, { status: "restarting", env: names });
+    },
+  });
+  await using manager = await startTestManager({ 0: { url: executor.url, type: "python" } });
+  const other = new SessionApi(manager.url);
+  await other.untilFree(1);
+  const spec = { env: { TOKEN: SECRET } };
+  const hangUp = new AbortController();
+  const gone = [1, 2].map(() => other.put("mw@lab", spec, hangUp.signal).catch(() => "gone"));
+  await expect.poll(() => restarts.length, PATIENT).toBe(1);
+  expect(await other.refusal(other.call("GET", "/session/mw@lab"))).toMatch(/^404 .* It is being opened/);
+  hangUp.abort();
+  expect(await Promise.all(gone)).toEqual(["gone", "gone"]);
+  // The next one gets a session of its own, when the executor is clean.
+  const next = other.put("mw@lab", spec);
+  await expect.poll(() => restarts.length, PATIENT).toBe(2);
+  for (const resolve of restarts) resolve();
+  expect((await next).status).toBe(201);
+  await other.call("DELETE", "/session/mw@lab");
+  await other.untilFree(1);
+  expect((await other.list()).sessions).toEqual([]);
 });
 
 test("nobody gives the next tenant of a free executor an environment", async () => {
