@@ -11,4 +11,6 @@ export interface Manager {
   readonly sessions: Sessions;
   readonly resolver: SessionResolver;
   readonly singletons: Singletons;
+  /** Aborted when the manager stops. */
+  readonly stopping: AbortSignal;
 }

@@ -78,7 +78,7 @@ export async function startManager(
   const resolver = new SessionResolver(sessions, store, settings);
   const singletons = new Singletons(settings.bootstrap, { sessions, resolver, store, log });
   sessions.restore();
-  const manager: Manager = { backend, fleet, sessions, resolver, singletons };
+  const manager: Manager = { backend, fleet, sessions, resolver, singletons, stopping: stop.signal };
 
   const server = createAdaptorServer({ fetch: createApp(manager, settings, log).fetch });
   server.maxConnections = settings.maxConnections;

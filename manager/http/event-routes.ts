@@ -50,6 +50,14 @@ function streamOf(manager: Manager): ReadableStream<Uint8Array> {
           follow(manager, (event) => write(`event: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`)),
         );
         attached.use(setInterval(() => write(": keep-alive\n\n"), KEEP_ALIVE_MS));
+        const end = () => {
+          attached.dispose();
+          controller.close();
+        };
+        // A stream without an end would hold up the stop.
+        manager.stopping.addEventListener("abort", end);
+        attached.defer(() => manager.stopping.removeEventListener("abort", end));
+        if (manager.stopping.aborted) end();
       },
       cancel() {
         attached.dispose();

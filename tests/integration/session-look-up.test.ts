@@ -1,4 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { startForeignExecutor } from "#tests/support/foreign-executor.ts";
+import { ManagerPlace } from "#tests/support/manager-process.ts";
 import { startTestFleet, type TestFleet } from "#tests/support/manager.ts";
 import { SessionApi } from "#tests/support/session-api.ts";
 
@@ -129,6 +131,14 @@ describe("auto_create", () => {
     expect((await other.call("GET", "/session/auto@lab?auto_create=0")).status).toBe(404);
     expect((await other.call("GET", "/session/auto@lab")).status).toBe(200);
     expect(await other.run("auto@lab", "print(6 * 7)")).toContain("42");
+  });
+
+  test("is a setting of the manager's environment", async () => {
+    await using executor = await startForeignExecutor();
+    await using place = await ManagerPlace.make([executor.url]);
+    const { api: other } = await place.start({ AUTO_CREATE: "1", FLEET_NAMESPACE: "home" });
+    expect(await other.run("auto", "print(6 * 7)")).toContain("42");
+    expect((await other.list()).sessions).toMatchObject([{ name: "auto", namespace: "home" }]);
   });
 
   test("with a word that is neither yes nor no is refused", async () => {

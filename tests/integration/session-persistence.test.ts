@@ -174,6 +174,13 @@ describe("a manager that is asked to stop", () => {
   });
 });
 
+test("readers of events do not hold up a manager that is asked to stop, and see an end", async () => {
+  const reply = await api.call("GET", "/events");
+  const read = reply.text();
+  expect(await manager.end("SIGTERM")).toBe(0);
+  expect(await read).toContain(": attached");
+});
+
 test("a second manager on the same data directory refuses with the reason, and the first goes on", async () => {
   const { session_id } = await api.ensure("mw@lab");
   const second = place.launch();
