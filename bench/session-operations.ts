@@ -17,7 +17,7 @@ import { runBench } from "./run-bench.ts";
 const OPERATIONS = 100_000;
 /** Operations that are made up at once. */
 const SAMPLE = 100;
-const TYPES = Array.from({ length: 16 }, (_, number) => (number < 12 ? "python" : "typescript"));
+const TYPES = Array.from({ length: 8 }, (_, number) => (number < 6 ? "python" : "typescript"));
 
 setFlagsFromString("--expose-gc");
 const collectGarbage: unknown = runInNewContext("gc");
@@ -50,6 +50,8 @@ await runBench(async (signal) => {
   const before = await memory();
   let busyMs = 0;
   let done = 0;
+  let opened = 0;
+  let known = new Set<string>();
   try {
     while (done < OPERATIONS) {
       signal.throwIfAborted();
@@ -62,6 +64,9 @@ await runBench(async (signal) => {
         await nextTurn();
         busyMs += performance.now() - startedAt;
         done += 1;
+        const claimed = new Set<string>(world.claimed);
+        opened += claimed.difference(known).size;
+        known = claimed;
         world.check();
       }
     }
@@ -78,6 +83,7 @@ await runBench(async (signal) => {
   const after = await memory();
   const rows = [
     ["operations/s", Math.round((done / busyMs) * 1000).toString()],
+    ["sessions opened", String(opened)],
     ["heap before, after", `${formatMb(before.heap)}, ${formatMb(after.heap)}`],
     ["resident before, after", `${formatMb(before.resident)}, ${formatMb(after.resident)}`],
     ["drift", `none in ${done} checks; all executors are free in the end`],

@@ -5,26 +5,48 @@ const type = fc.constantFrom("python", "typescript", undefined);
 /** Which of the known sessions; taken modulo their number. */
 const which = fc.nat({ max: 20 });
 
-/** Anything that clients, time or misfortune can do to a world of that many executors. */
+/**
+ * Anything that clients, time or misfortune can do to a world of that many executors. Misfortune is rare enough, and
+ * found out often enough, for executors to be free most of the time.
+ */
 export function sessionSteps(executors: number) {
   const executor = fc.nat({ max: executors - 1 });
   return fc.oneof(
-    fc.record({ does: fc.constant("allocate" as const), type }),
-    fc.record({
-      does: fc.constant("ensure" as const),
-      name: fc.constantFrom("a", "b"),
-      namespace: fc.constantFrom("x", "y"),
-      detached: fc.boolean(),
-    }),
-    fc.record({ does: fc.constant("queueUp" as const), type, leaves: fc.boolean() }),
-    fc.record({ does: fc.constantFrom("release", "renew", "begin", "finish"), which }),
-    fc.record({
-      does: fc.constant("advance" as const),
-      ms: fc.constantFrom(1, 30_000, 59_999, 60_000, 120_000),
-    }),
-    fc.record({ does: fc.constantFrom("crash", "silence", "probe"), executor }),
-    fc.record({ does: fc.constant("finishReset" as const), succeeds: fc.boolean() }),
-    fc.record({ does: fc.constant("killManager" as const) }),
+    { weight: 4, arbitrary: fc.record({ does: fc.constant("allocate" as const), type }) },
+    {
+      weight: 2,
+      arbitrary: fc.record({
+        does: fc.constant("ensure" as const),
+        name: fc.constantFrom("a", "b"),
+        namespace: fc.constantFrom("x", "y"),
+        detached: fc.boolean(),
+      }),
+    },
+    {
+      weight: 2,
+      arbitrary: fc.record({ does: fc.constant("queueUp" as const), type, leaves: fc.boolean() }),
+    },
+    {
+      weight: 8,
+      arbitrary: fc.record({ does: fc.constantFrom("release", "renew", "begin", "finish"), which }),
+    },
+    {
+      weight: 1,
+      arbitrary: fc.record({
+        does: fc.constant("advance" as const),
+        ms: fc.constantFrom(1, 30_000, 59_999, 60_000, 120_000),
+      }),
+    },
+    { weight: 1, arbitrary: fc.record({ does: fc.constantFrom("crash", "silence"), executor }) },
+    { weight: 2 * executors, arbitrary: fc.record({ does: fc.constant("probe" as const), executor }) },
+    {
+      weight: executors,
+      arbitrary: fc.record({
+        does: fc.constant("finishReset" as const),
+        succeeds: fc.constantFrom(true, true, true, false),
+      }),
+    },
+    { weight: 1, arbitrary: fc.record({ does: fc.constant("killManager" as const) }) },
   );
 }
 export type SessionStep = ReturnType<typeof sessionSteps> extends fc.Arbitrary<infer T> ? T : never;
