@@ -172,12 +172,14 @@ class Prober {
   #notReady(reason: string): void {
     const { state } = this.#executor;
     if (state.name !== "starting" && state.name !== "unhealthy") return;
+    // How an executor was lost is what its session will be told, whatever it is waiting for by then.
+    const tellsSession = state.name === "unhealthy" && state.sessionId !== undefined;
     const startedAt = this.#startedAt ?? performance.now();
     const tooLong = performance.now() - startedAt >= this.#settings.startTimeoutMs;
     if (state.name === "starting" && (tooLong || reason.startsWith(START_FAILED))) {
       const since = tooLong ? `not ready after ${this.#settings.startTimeoutMs / 1000} s: ` : "";
       this.#fleet.markLost(this.#executor.number, { reason: since + reason });
-    } else if (state.reason !== reason) {
+    } else if (state.reason !== reason && !tellsSession) {
       this.#fleet.changeState(this.#executor, { ...state, reason });
     }
   }
