@@ -22,7 +22,7 @@ function refusal(dataDir: string): unknown {
 
 describe("a data directory", () => {
   test("is made where it is not there, for its owner alone", async () => {
-    const dataDir = join(folder, "a", "b");
+    const dataDir = join(folder, "a");
     openDatabase(dataDir).close();
     expect((await stat(dataDir)).mode & 0o777).toBe(0o700);
   });
