@@ -9,6 +9,7 @@ import {
   statusSchema,
   type FleetRestart,
 } from "#contract/manager-api.ts";
+import { Deadline } from "#manager/fleet/deadline.ts";
 import { statusOf } from "#manager/fleet/status.ts";
 import type { Manager } from "#manager/manager.ts";
 import type { AppEnv } from "./app-env.ts";
@@ -105,7 +106,8 @@ export function fleetRoutes({ fleet, sessions, resolver, backend }: Manager): Op
     const session = resolver.findHeld(ref);
     void sessions.end(session, "deallocated");
     const executor = sessions.executorOf(session);
-    const signal = AbortSignal.any([AbortSignal.timeout(waitMs), c.req.raw.signal]);
+    using deadline = new Deadline(waitMs);
+    const signal = AbortSignal.any([deadline.signal, c.req.raw.signal]);
     const resetting = (await fleet.untilClean(executor, signal)) ? {} : { resetting: true as const };
     return c.json({ status: "deallocated" as const, container_id: executor.number, ...resetting }, 200);
   });

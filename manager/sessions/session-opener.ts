@@ -1,5 +1,6 @@
 import { ServiceError } from "#contract/errors.ts";
 import type { SessionEnv } from "#contract/executor-api.ts";
+import { Deadline } from "#manager/fleet/deadline.ts";
 import type { Executor } from "#manager/fleet/executor.ts";
 import type { Fleet } from "#manager/fleet/fleet.ts";
 import type { AllocationQueue, Wish } from "./allocation-queue.ts";
@@ -52,11 +53,11 @@ export class SessionOpener {
     const free = this.#fleet.oldestFree(wish.matches);
     if (free) return take(free);
     if (waitMs <= 0) return undefined;
-    const timeout = AbortSignal.timeout(waitMs);
+    using deadline = new Deadline(waitMs);
     try {
-      return await this.#queue.wait({ ...wish, take }, AbortSignal.any([timeout, signal]));
+      return await this.#queue.wait({ ...wish, take }, AbortSignal.any([deadline.signal, signal]));
     } catch (error) {
-      if (timeout.aborted && !signal.aborted) return undefined;
+      if (deadline.hasPassed && !signal.aborted) return undefined;
       throw error;
     }
   }

@@ -49,7 +49,8 @@ export class SessionResolver {
       find: (name) => sessions.named(name),
       hasExecutor: (name) => sessions.isBeingPrepared(name),
       termsOf: (spec) => sessions.termsOf(spec),
-      open: (name, spec, signal) => sessions.allocate(spec, { name, waitMs: MAX_TIMER_MS, signal }),
+      open: (name, spec, signal) =>
+        sessions.allocate(spec, { name, waitMs: Number.POSITIVE_INFINITY, signal }),
     });
   }
 
@@ -124,6 +125,3 @@ export class SessionResolver {
     });
   }
 }
-
-/** As good as for ever: what waits is ended by its signal. Source: timers take a signed 32-bit number. */
-const MAX_TIMER_MS = 2 ** 31 - 1;

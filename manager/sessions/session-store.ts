@@ -3,7 +3,7 @@ import { z } from "zod";
 import { ServiceError } from "#contract/errors.ts";
 import { sessionIdSchema, type ExecutorNumber, type SessionId, type SessionName } from "#contract/ids.ts";
 import { transaction } from "#manager/store/database.ts";
-import type { Session } from "./session.ts";
+import type { Session, SessionLimits } from "./session.ts";
 
 /** How many ended ids are known, to tell an ended session from one that never was; about 100 MB on disk. */
 const MAX_ENDED = 1_000_000;
@@ -118,7 +118,7 @@ export class SessionStore {
     if (this.#endedSincePrune >= PRUNE_EVERY) this.#pruneEnded();
   }
 
-  setLimits({ id, terms, endsAt }: Session): void {
+  setLimits(id: SessionId, { terms, endsAt }: SessionLimits): void {
     this.#write(() => this.#setLimits.run(terms.idleTimeoutMs, terms.lifetimeMs, endsAt, id));
   }
 

@@ -1,12 +1,16 @@
-import { createHash } from "node:crypto";
+import { createHash, randomBytes } from "node:crypto";
 import { ServiceError } from "#contract/errors.ts";
 import type { SessionEnv } from "#contract/executor-api.ts";
 import { formatSessionName, type SessionName } from "#contract/ids.ts";
 import type { SessionSpec } from "#contract/manager-api.ts";
 
-/** Names of a session's environment variables, and a hash by which two environments are compared. */
+/**
+ * Names of a session's environment variables, and a salted hash by which two environments are compared: values may be
+ * secrets and are kept nowhere.
+ */
 export interface EnvTerms {
   names: string[];
+  /** Salt and hash with a colon in between; empty for no variables. */
   hash: string;
 }
 
@@ -39,10 +43,15 @@ export function toMs(seconds: number | null | undefined): number | undefined {
   return typeof seconds === "number" ? Math.round(seconds * 1000) : undefined;
 }
 
-export function envTermsOf(env: SessionEnv): EnvTerms {
+export function envTermsOf(env: SessionEnv, salt = randomBytes(16).toString("hex")): EnvTerms {
   const entries = Object.entries(env).toSorted(([a], [b]) => (a < b ? -1 : 1));
-  const hash = createHash("sha256").update(JSON.stringify(entries)).digest("hex");
-  return { names: entries.map(([name]) => name), hash };
+  if (entries.length === 0) return { names: [], hash: "" };
+  const hash = createHash("sha256").update(salt).update(JSON.stringify(entries)).digest("hex");
+  return { names: entries.map(([name]) => name), hash: `${salt}:${hash}` };
+}
+
+function isEnv({ hash }: EnvTerms, env: SessionEnv): boolean {
+  return envTermsOf(env, hash.split(":")[0]).hash === hash;
 }
 
 /**
@@ -69,9 +78,7 @@ export function assertFits(
     ...(spec.detached === undefined || asked.detached === existing.detached
       ? []
       : [`it is ${existing.detached ? "" : "not "}detached`]),
-    ...(spec.env === undefined || asked.env.hash === existing.env.hash
-      ? []
-      : ["env has other variables or values"]),
+    ...(spec.env === undefined || isEnv(existing.env, spec.env) ? [] : ["env has other variables or values"]),
   ];
   if (differences.length === 0) return;
   const detail = `Session ${formatSessionName(name)} exists with another spec: ${differences.join("; ")}`;

@@ -5,6 +5,12 @@ import { Execution } from "#manager/executions/execution.ts";
 import { assertTransition, type SessionState } from "./session-state.ts";
 import type { SessionTerms } from "./session-terms.ts";
 
+/** The terms of a session with its absolute end, in milliseconds since the epoch, `null` for never. */
+export interface SessionLimits {
+  terms: SessionTerms;
+  endsAt: number | null;
+}
+
 export interface SessionOptions {
   /** Left out for a new session. */
   id?: SessionId;
@@ -123,15 +129,23 @@ export class Session {
     return `idle for ${Math.floor((now - this.#lastUsedAt) / 1000)} s`;
   }
 
-  /** Begins its time anew, with other limits where they are given. */
-  renew(limits: NewLimits): void {
-    const now = this.#now();
-    this.#lastUsedAt = now;
-    if (limits.idleTimeoutMs !== undefined)
-      this.#terms = { ...this.#terms, idleTimeoutMs: limits.idleTimeoutMs };
-    if (limits.lifetimeMs === undefined) return;
-    this.#terms = { ...this.#terms, lifetimeMs: limits.lifetimeMs };
-    this.#endsAt = limits.lifetimeMs === null ? null : now + limits.lifetimeMs;
+  /** What its terms and its end are with new limits that count from now. */
+  limitsWith({ idleTimeoutMs, lifetimeMs }: NewLimits): SessionLimits {
+    const terms = {
+      ...this.#terms,
+      ...(idleTimeoutMs === undefined ? {} : { idleTimeoutMs }),
+      ...(lifetimeMs === undefined ? {} : { lifetimeMs }),
+    };
+    if (lifetimeMs === undefined) return { terms, endsAt: this.#endsAt };
+    return { terms, endsAt: lifetimeMs === null ? null : this.#now() + lifetimeMs };
+  }
+
+  /** Begins its idle time anew, with other limits where they are given. */
+  renew(limits?: SessionLimits): void {
+    this.#lastUsedAt = this.#now();
+    if (!limits) return;
+    this.#terms = limits.terms;
+    this.#endsAt = limits.endsAt;
   }
 
   /** @throws {ServiceError} `session_ended` */
@@ -175,6 +189,7 @@ export class Session {
     }
     using _ = this.use();
     const execution = new Execution((changed) => this.#onExecution?.(this, changed));
+    this.#onExecution?.(this, execution);
     // The queue would free the slot of a run whose signal aborts, although it goes on: it knows of the wait alone.
     const waiting = new AbortController();
     const giveUp = () => waiting.abort(signal.reason);

@@ -187,8 +187,10 @@ export class Sessions {
   renew(session: Session, limits: NewLimits): void {
     this.#isLive(session);
     session.assertOpen();
-    session.renew(limits);
-    this.#store.setLimits(session);
+    if (limits.idleTimeoutMs === undefined && limits.lifetimeMs === undefined) return session.renew();
+    const next = session.limitsWith(limits);
+    this.#store.setLimits(session.id, next);
+    session.renew(next);
   }
 
   /**

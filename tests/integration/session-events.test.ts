@@ -80,11 +80,13 @@ describe("changes are told in order", () => {
     await api.run("mw@lab", "1");
     await api.run("mw@lab", "1/0");
     await api.call("POST", "/deallocate/mw@lab");
-    expect(await reader.untilTold(9)).toEqual([
+    expect(await reader.untilTold(11)).toEqual([
       "executor allocated",
       "session open",
+      "execution queued",
       "execution running",
       "execution ended ok",
+      "execution queued",
       "execution running",
       "execution ended error",
       "session ended",
@@ -96,8 +98,8 @@ describe("changes are told in order", () => {
     expect(reader.events[3]).toMatchObject({
       execution: { session_id, execution_id: expect.stringMatching(/^exe_/) },
     });
-    expect(reader.events[6]).toMatchObject({ session: { session_id, reason: "deallocated" } });
-    expect(reader.events[7]).toMatchObject({ executor: { reason: "session ended: deallocated" } });
+    expect(reader.events[8]).toMatchObject({ session: { session_id, reason: "deallocated" } });
+    expect(reader.events[9]).toMatchObject({ executor: { reason: "session ended: deallocated" } });
   });
 
   test("also when an executor that becomes free is taken in the same moment", async () => {

@@ -34,6 +34,8 @@ export class SessionWorld implements AsyncDisposable {
   #resets: { executor: Executor; done: () => void }[] = [];
   readonly #uses = new Map<SessionId, Disposable[]>();
   readonly #clients = new ClientMemory();
+  /** Clients that wait for an executor. */
+  readonly #waiters = new Set<{ type: string | undefined }>();
   /** The processes in which a session may have left something behind. */
   readonly #dirty = new Set<string | undefined>();
 
@@ -64,8 +66,11 @@ export class SessionWorld implements AsyncDisposable {
   /** Waits for an executor until `leave` is called; tells what it got. */
   queueUp(type: string | undefined): { leave: () => void; served: Promise<void> } {
     const hangUp = new AbortController();
+    const waiter = { type };
+    this.#waiters.add(waiter);
     const waiting = this.sessions.allocate({ type }, { waitMs: 1_000_000, signal: hangUp.signal });
-    return { leave: () => hangUp.abort(), served: this.#acknowledge(waiting) };
+    const served = this.#acknowledge(waiting).finally(() => this.#waiters.delete(waiter));
+    return { leave: () => hangUp.abort(), served };
   }
 
   release(id: SessionId): void {
@@ -253,13 +258,15 @@ export class SessionWorld implements AsyncDisposable {
     }
   }
 
-  #checkExecutor({ number, state }: Executor, session: Session | undefined): void {
+  #checkExecutor({ number, type, state }: Executor, session: Session | undefined): void {
     const id = sessionOf(state);
     assert(
       id === session?.id,
       `executor ${number} is ${state.name} for ${id}, its session is ${session?.id}`,
     );
     if (state.name === "allocated") this.#dirty.add(this.#boots[number]);
+    const isWanted = [...this.#waiters].some((waiter) => (waiter.type ?? type) === type);
+    assert(state.name !== "free" || !isWanted, `executor ${number} is free and waited for`);
     if (state.name === "free")
       assert(!this.#dirty.has(this.#boots[number]), `executor ${number} is free and dirty`);
   }

@@ -85,8 +85,8 @@ describe("the next manager finds", () => {
   test("limits as they were renewed", () => {
     const session = sessionOn(0, { lifetime: 7 });
     store.open(session, "boot-1");
-    session.renew({ idleTimeoutMs: null, lifetimeMs: 9000 });
-    store.setLimits(session);
+    session.renew(session.limitsWith({ idleTimeoutMs: null, lifetimeMs: 9000 }));
+    store.setLimits(session.id, session);
     expect(reopened().live()).toMatchObject([
       { idle_timeout_ms: null, lifetime_ms: 9000, ends_at: NOW_MS + 9000 },
     ]);

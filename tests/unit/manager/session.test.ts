@@ -162,13 +162,13 @@ describe("time", () => {
     const session = open({ lifetimeMs: 5000, idleTimeoutMs: 60_000 });
     using _ = session.use();
     clockMs += 4999;
-    session.renew({});
+    session.renew();
     expect(session.expiry()).toBeUndefined();
     clockMs += 1;
     expect(session.expiry()).toBe("its lifetime is over");
-    session.renew({ lifetimeMs: 1000 });
+    session.renew(session.limitsWith({ lifetimeMs: 1000 }));
     expect(session.expiry()).toBeUndefined();
-    session.renew({ lifetimeMs: null });
+    session.renew(session.limitsWith({ lifetimeMs: null }));
     clockMs += 1e12;
     expect(session.expiry()).toBeUndefined();
   });
@@ -180,7 +180,7 @@ describe("time", () => {
     handle[Symbol.dispose]();
     expect(session.expiresAt).toBe(clockMs + 1000);
     clockMs += 500;
-    session.renew({ idleTimeoutMs: 3000 });
+    session.renew(session.limitsWith({ idleTimeoutMs: 3000 }));
     expect(session.expiresAt).toBe(clockMs + 3000);
   });
 });
