@@ -5,47 +5,14 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { executeReplySchema } from "#contract/execution.ts";
-import { freePort } from "#manager/fleet/docker/free-port.ts";
 import { describeAcceptance } from "#tests/support/acceptance.ts";
+import { ComposeFleet } from "#tests/support/compose-fleet.ts";
 import { reasonToSkipDocker } from "#tests/support/engine.ts";
 import { PROJECT_DIR, UTILITIES_DIR } from "#tests/support/fleets.ts";
 
 const skipped = await reasonToSkipDocker();
 const because = skipped === undefined ? "" : `: skipped, ${skipped}`;
 const run = promisify(execFile);
-
-/** A fleet brought up by the generator's Compose file and `docker compose`, nothing else. */
-class ComposeFleet {
-  readonly url: string;
-  readonly #file: string;
-  readonly #directory: string;
-
-  private constructor(directory: string, port: number) {
-    this.#directory = directory;
-    this.#file = join(directory, "demo.yml");
-    this.url = `http://127.0.0.1:${port}`;
-  }
-
-  static async up(flags: readonly string[]): Promise<ComposeFleet> {
-    const directory = await mkdtemp(join(tmpdir(), "compose-fleet-"));
-    const port = await freePort();
-    const fleet = new ComposeFleet(directory, port);
-    const output = ["--output", fleet.#file, "--manager-port", String(port)];
-    await run(process.execPath, ["generate-compose.ts", ...flags, ...output], { cwd: PROJECT_DIR });
-    // An image of an earlier state of the sources must not serve here.
-    await fleet.compose("up", "--build", "-d", "--wait", "--quiet-pull");
-    return fleet;
-  }
-
-  async compose(...args: string[]): Promise<string> {
-    return (await run("docker", ["compose", "-f", this.#file, ...args])).stdout;
-  }
-
-  async down(): Promise<void> {
-    await this.compose("down", "--volumes", "--timeout", "5");
-    await rm(this.#directory, { recursive: true, force: true });
-  }
-}
 
 describe.skipIf(skipped)(`a fleet of a generated Compose file${because}`, () => {
   let fleet: ComposeFleet;

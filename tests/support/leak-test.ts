@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { expect, test } from "vitest";
 import type { Remain } from "./remain.ts";
-import { Tenant } from "./tenant.ts";
+import { SESSION_VARIABLE, Tenant } from "./tenant.ts";
 import { until } from "./until.ts";
 
 /** What two tenants, one after the other on the same executor, saw. */
@@ -26,7 +26,8 @@ const QUEUED = 3;
  * The fleet has one executor, so that both have the same one.
  */
 export async function leaveAndLook(url: string, kinds: readonly Remain[]): Promise<Sightings> {
-  const a = await Tenant.open(url, "a", `remains-secret-${randomBytes(16).toString("hex")}`);
+  const secret = `remains-secret-${randomBytes(16).toString("hex")}`;
+  const a = await Tenant.open(url, "a", { env: { [SESSION_VARIABLE]: secret } });
   const byA = await a.leaveAll(kinds);
   const runs = [
     a.ending("import time\nwhile True:\n    time.sleep(60)"),

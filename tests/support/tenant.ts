@@ -1,6 +1,6 @@
 import { errorBodySchema } from "#contract/errors.ts";
 import { executeReplySchema, type ExecuteReply } from "#contract/execution.ts";
-import { sessionSchema } from "#contract/manager-api.ts";
+import { sessionSchema, type SessionSpec } from "#contract/manager-api.ts";
 import type { Remain } from "./remain.ts";
 
 /** The variable of a session whose value is the tenant's secret. */
@@ -17,9 +17,8 @@ export class Tenant {
     this.#session = session;
   }
 
-  /** Opens a session on the fleet at `url`; with a `secret`, that is the value of a variable of the session. */
-  static async open(url: string, name: string, secret?: string): Promise<Tenant> {
-    const spec = secret === undefined ? {} : { env: { [SESSION_VARIABLE]: secret } };
+  /** Opens a session on the fleet at `url`. */
+  static async open(url: string, name: string, spec: SessionSpec = {}): Promise<Tenant> {
     const reply = await fetch(`${url}/session/${name}@remains`, {
       method: "PUT",
       headers: { "content-type": "application/json" },
