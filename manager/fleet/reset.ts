@@ -3,6 +3,7 @@ import { errorText } from "#contract/errors.ts";
 import type { Backend } from "./backend.ts";
 import type { Executor } from "./executor.ts";
 import type { Fleet } from "./fleet.ts";
+import { RestartPace } from "./restart-pace.ts";
 
 const POLL_INTERVAL_MS = 20;
 
@@ -18,6 +19,7 @@ export class Resetter {
   readonly #backend: Backend;
   readonly #timeoutMs: number;
   readonly #stop: AbortSignal;
+  readonly #pace = new RestartPace();
 
   /** `timeoutMs` is what one way of resetting may take. `stop` gives every reset up and leaves states alone. */
   constructor(fleet: Fleet, backend: Backend, { timeoutMs, stop }: { timeoutMs: number; stop: AbortSignal }) {
@@ -81,9 +83,15 @@ export class Resetter {
   }
 
   async #restartContainer(executor: Executor, signal: AbortSignal): Promise<void> {
-    if (this.#backend.restart) await this.#backend.restart(executor.number, signal);
-    else await executor.client.exit(signal);
+    if (this.#backend.restart) {
+      await this.#backend.restart(executor.number, signal);
+      return await untilStartedAnew(executor, signal);
+    }
+    await delay(this.#pace.waitMs(executor, performance.now()), undefined, { signal });
+    const endedAt = performance.now();
+    await executor.client.exit(signal);
     await untilStartedAnew(executor, signal);
+    this.#pace.restarted(executor, { endedAt, startedAt: performance.now() });
   }
 }
 
