@@ -21,7 +21,7 @@ export type Report = z.infer<typeof reportSchema>;
 export const ENV_NAME = "CHAOS_SECRET";
 
 /** How long a long cell would run. */
-const LONG_TURNS = 40;
+const LONG_TURNS = 20;
 
 export interface Cell {
   secret: string;

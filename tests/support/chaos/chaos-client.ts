@@ -8,7 +8,7 @@ import { RememberedSession, type RememberedTerms } from "./remembered-session.ts
 
 const NAMESPACE = "chaos";
 /** Seconds to wait for a free executor. */
-const WAIT = 2;
+const WAIT = 0.5;
 const HANG_UP_WITHIN_MS = 30;
 
 /** What a client was told of an opening. */
