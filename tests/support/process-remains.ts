@@ -1,7 +1,7 @@
 import type { Remain, RemainsPlace } from "./remain.ts";
 
 /** What goes on running. */
-export function processesAndThreads({ scratch }: RemainsPlace): Remain[] {
+export function processesAndThreads({ scratch, ports: [port] }: RemainsPlace): Remain[] {
   // Looked for many times: one that replaces itself all the time may be missed by a single look.
   const commandSeen = (mark: string) => `
 import glob
@@ -11,11 +11,13 @@ def command(path):
     except OSError:
         return b""
 return any(b"${mark}" in command(path) for _ in range(40) for path in glob.glob("/proc/[0-9]*/cmdline"))`;
-  const background = (kind: string, mark: string, start: string): Remain => ({
-    kind,
-    leave: `import os, subprocess, sys\n${start}`,
-    seen: commandSeen(mark),
-  });
+  /** `command` is the command line without the mark that it is to be known by. */
+  const background = (kind: string, name: string, command: (mark: string) => string): Remain => {
+    // Tests that run at the same time see each other's processes where there are no containers.
+    const mark = `left-${name}-${port}`;
+    const leave = `import subprocess, sys\n${command(mark)}`;
+    return { kind, leave, seen: commandSeen(mark) };
+  };
   const beat = `${scratch}/left-beat`;
   const beatSeen = (file: string) => `
 import os, time
@@ -27,32 +29,29 @@ for _ in range(40):
     time.sleep(0.01)
 return False`;
   return [
-    background(
-      "a process started with nohup",
-      "42.01",
-      `subprocess.Popen(["nohup", "sleep", "42.01"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)`,
-    ),
+    background("a process started with nohup", "nohup", (mark) => {
+      const quiet = "stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL";
+      return `subprocess.Popen(["nohup", "sh", "-c", "sleep 4242; :", "${mark}"], ${quiet})`;
+    }),
     background(
       "a process that two forks detached",
-      "42.02",
-      `subprocess.run(["sh", "-c", "(sleep 42.02 & ) &"])`,
+      "forked",
+      (mark) => `subprocess.run(["sh", "-c", "(sh -c 'sleep 4242; :' ${mark} & ) &"])`,
     ),
-    background(
-      "a process in a session of its own",
-      "42.03",
-      `subprocess.Popen(["setsid", "sh", "-c", "sleep 42.03 & sleep 42.03"], start_new_session=True)`,
-    ),
-    background(
-      "a daemon that ignores signals",
-      "left-deaf",
-      `subprocess.Popen(["sh", "-c", "trap '' TERM HUP INT; while :; do sleep 0.1; done", "left-deaf"], start_new_session=True)`,
-    ),
+    background("a process in a session of its own", "session", (mark) => {
+      const command = `["setsid", "sh", "-c", "sleep 4242 & sleep 4242; :", "${mark}"]`;
+      return `subprocess.Popen(${command}, start_new_session=True)`;
+    }),
+    background("a daemon that ignores signals", "deaf", (mark) => {
+      const script = "trap '' TERM HUP INT; while :; do sleep 0.1; done";
+      return `subprocess.Popen(["sh", "-c", "${script}", "${mark}"], start_new_session=True)`;
+    }),
     {
       ...background(
         "a process that goes on in a child all the time",
-        "left-reforks",
-        `
-reforks = """
+        "reforks",
+        (mark) => `
+program = """
 import os, time
 os.setsid()
 while True:
@@ -60,7 +59,7 @@ while True:
         os._exit(0)
     time.sleep(0.002)
 """
-subprocess.Popen([sys.executable, "-Sc", reforks, "left-reforks"])`,
+subprocess.Popen([sys.executable, "-Sc", program, "${mark}"])`,
       ),
       staysInProcesses: true,
     },
