@@ -27,6 +27,8 @@ interface Start {
 
 /** A kernel that dies sooner after its start than this, without any code run, would do so again and again. */
 const STABLE_MS = 5000;
+/** How long after a kernel that did not start, or died at once, the next one is started without anybody's doing. */
+const RETRY_MS = 5000;
 
 /** The executor's one kernel, over all its starts. */
 export class Kernel {
@@ -44,6 +46,7 @@ export class Kernel {
   #restarts = 0;
   #tenancy = 0;
   #closed = false;
+  #retry: NodeJS.Timeout | undefined;
   /** What kernels have on top of the executor's environment. */
   #sessionEnv: SessionEnv = {};
 
@@ -164,6 +167,7 @@ export class Kernel {
   /** Ends the kernel for good. */
   async close(): Promise<void> {
     this.#closed = true;
+    clearTimeout(this.#retry);
     const start = this.#start;
     start?.controller.abort(new Error("The executor stops"));
     await this.#live?.end("closed");
@@ -172,6 +176,7 @@ export class Kernel {
   }
 
   #begin(cause: StartCause): Start {
+    clearTimeout(this.#retry);
     const last = { start: this.#start, live: this.#live };
     last.start?.controller.abort(new Error("Another start takes over"));
     this.#live = undefined;
@@ -195,7 +200,7 @@ export class Kernel {
       this.#start = undefined;
       if (this.#closed) return;
       this.#log.error({ err: error }, "the kernel did not start");
-      this.#lifecycle.die(`kernel_start_failed: ${error instanceof Error ? error.message : String(error)}`);
+      this.#die(`kernel_start_failed: ${error instanceof Error ? error.message : String(error)}`);
     });
     return start;
   }
@@ -232,9 +237,15 @@ export class Kernel {
     if (performance.now() >= this.#provenAt) {
       this.#begin("recovery");
     } else {
-      // Nothing ran on it: the next execution tries again, not this.
+      // Nothing ran on it: the next one may do the same, and is not started at once.
       this.#live = undefined;
-      this.#lifecycle.die(`kernel_died: ${how}, soon after its start`);
+      this.#die(`kernel_died: ${how}, soon after its start`);
     }
+  }
+
+  /** There is no kernel until the next execution asks for one, or until the cause may have gone. */
+  #die(reason: string): void {
+    this.#lifecycle.die(reason);
+    this.#retry = setTimeout(() => this.#begin("recovery"), RETRY_MS);
   }
 }

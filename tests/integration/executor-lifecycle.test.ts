@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { ExecutorProcess, FAULTS_DIR } from "#tests/support/executor-process.ts";
+import { descendantsOf } from "#tests/support/fleet-command.ts";
 import { until } from "#tests/support/until.ts";
 
 const fault = (name: string) => readFile(`${FAULTS_DIR}/${name}.py`, "utf8");
@@ -165,6 +166,17 @@ describe("a kernel that dies while nothing runs", () => {
     );
     await executor.untilReady();
     expect((await executor.execute("1")).kernel.restarted).toBe(true);
+  });
+
+  test("is replaced also when it has only just started", async () => {
+    const kernel = (await descendantsOf(executor.pid)).at(-1) ?? 0;
+    process.kill(kernel, "SIGKILL");
+    await until(
+      "the kernel was restarted",
+      async () => (await executor.health()).restarts === 1 || undefined,
+    );
+    await executor.untilReady();
+    expect((await executor.execute("1")).outcome).toBe("ok");
   });
 });
 
