@@ -6,12 +6,12 @@ import { until } from "#tests/support/until.ts";
 const MUCH_MS = 1e9;
 /** By how much the manager's clock is ahead. */
 let aheadMs = 0;
-const now = () => Date.now() + aheadMs;
+const clock = () => Date.now() + aheadMs;
 
 let fleet: TestFleet;
 
 beforeAll(async () => {
-  fleet = await startTestFleet(["python", "python"], { now });
+  fleet = await startTestFleet(["python", "python"], { now: clock });
 });
 afterAll(() => fleet[Symbol.asyncDispose]());
 afterEach(() => fleet.post("/restart"));
