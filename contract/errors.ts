@@ -85,6 +85,7 @@ export const ERRORS = {
     retryable: true,
     hint: "GET /status tells the executor's state and reason.",
   },
+  executor_restarted: { status: 409, retryable: false, hint: "The state of its sessions is gone." },
   executor_bad_reply: { status: 502, retryable: false, hint: "The executor broke the executor contract." },
   queue_full: { status: 429, retryable: true, hint: "Too many executions wait in this session already." },
   engine_unavailable: { status: 503, retryable: true, hint: "Start Docker, or use --backend process." },

@@ -20,6 +20,12 @@ export const healthSchema = z.object({
 });
 export type Health = z.infer<typeof healthSchema>;
 
+/**
+ * Header of a request that is meant for one process of the executor alone, whose `boot_id` it holds: another one has
+ * nothing of what the request counts on, and refuses it.
+ */
+export const BOOT_ID_HEADER = "x-boot-id";
+
 /** States of a kernel as `/health?verbose` tells them. */
 export const kernelStateSchema = z.enum(["starting", "loading", "idle", "busy", "restarting", "dead"]);
 export type KernelState = z.infer<typeof kernelStateSchema>;

@@ -6,6 +6,7 @@ import { ServiceError, invalidRequest } from "#contract/errors.ts";
 import { streamFormatOf } from "#contract/events.ts";
 import { executeRequestSchema, type ExecuteRequest } from "#contract/execution.ts";
 import {
+  BOOT_ID_HEADER,
   restartRequestSchema,
   type ExitReply,
   type Health,
@@ -102,6 +103,9 @@ export function createApp(context: AppContext): Hono {
   app.post("/interrupt", (c) => c.json<InterruptReply>({ status: executions.interrupt() }));
 
   app.post("/execute", limitBody, async (c) => {
+    const meantFor = c.req.header(BOOT_ID_HEADER);
+    if (meantFor !== undefined && meantFor !== bootId)
+      throw new ServiceError("executor_restarted", `This is process ${bootId}, not ${meantFor}`);
     const request = await readExecuteRequest(c);
     const format = streamFormatOf(c.req.header("accept"));
     const clientGone = c.req.raw.signal;

@@ -13,4 +13,6 @@ export interface Manager {
   readonly singletons: Singletons;
   /** Aborted when the manager stops. */
   readonly stopping: AbortSignal;
+  /** Aborted some time later, when what still runs is not waited for any longer. */
+  readonly ending: AbortSignal;
 }

@@ -78,20 +78,27 @@ export async function startManager(
   const resolver = new SessionResolver(sessions, store, settings);
   const singletons = new Singletons(settings.bootstrap, { sessions, resolver, store, log });
   sessions.restore();
-  const manager: Manager = { backend, fleet, sessions, resolver, singletons, stopping: stop.signal };
+  const ending = new AbortController();
+  const manager: Manager = {
+    backend,
+    fleet,
+    sessions,
+    resolver,
+    singletons,
+    stopping: stop.signal,
+    ending: ending.signal,
+  };
 
   const server = createAdaptorServer({ fetch: createApp(manager, settings, log).fetch });
   server.maxConnections = settings.maxConnections;
   const url = await listen(server, settings);
   const unused = trackUnused(server);
-  cleanup.defer(() => backend.stop(new Set(sessions.close().map((session) => session.executorNumber))));
-  cleanup.defer(() => close(server, unused, manager));
-
   const started = backend.start(
     {
       placed: (number, endpoint) => void fleet.get(number).place(endpoint),
       waiting: (number, reason) => fleet.explainStart(number, reason),
-      lost: (number, loss) => fleet.markLost(number, loss),
+      replaced: (number, reason) => fleet.tellReplaced(number, reason),
+      lost: (number, loss) => fleet.tellLoss(number, loss),
     },
     stop.signal,
   );
@@ -103,9 +110,11 @@ export async function startManager(
   const bootstrapping = singletons.ensure(stop.signal);
   const reaper = setInterval(() => sessions.reap(), REAP_INTERVAL_MS);
   cleanup.defer(async () => {
-    stop.abort(new Error("the manager stops"));
     clearInterval(reaper);
-    await Promise.allSettled([probing, bootstrapping, started]);
+    const closing = close(server, { unused, sessions, ending });
+    stop.abort(new Error("the manager stops"));
+    await Promise.allSettled([closing, probing, bootstrapping, started]);
+    await backend.stop(new Set(sessions.close().map((session) => session.executorNumber)));
   });
 
   const running = cleanup.move();
@@ -144,11 +153,10 @@ function trackUnused(server: ServerType): ReadonlySet<Socket> {
  */
 async function close(
   server: ServerType,
-  unused: ReadonlySet<Socket>,
-  { fleet, sessions }: Manager,
+  { unused, sessions, ending }: { unused: ReadonlySet<Socket>; sessions: Sessions; ending: AbortController },
 ): Promise<void> {
-  sessions.refuseWaiting();
   const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+  sessions.refuseWaiting();
   for (const socket of unused) socket.destroy();
   using timers = new DisposableStack();
   if ("closeAllConnections" in server) {
@@ -156,10 +164,6 @@ async function close(
     timers.use(setInterval(() => server.closeIdleConnections(), SWEEP_INTERVAL_MS));
     timers.use(setTimeout(() => server.closeAllConnections(), CLOSE_BUDGET_MS + LAST_REPLIES_BUDGET_MS));
   }
-  timers.use(
-    setTimeout(() => {
-      for (const { number } of fleet.executors) fleet.markLost(number, { reason: "the manager stops" });
-    }, CLOSE_BUDGET_MS),
-  );
+  timers.use(setTimeout(() => ending.abort(new Error("the manager stops")), CLOSE_BUDGET_MS));
   await closed;
 }

@@ -1,7 +1,7 @@
 import type { Dispatcher } from "undici";
 import type { z } from "zod";
 import { wasNeverSent } from "#contract/connection-errors.ts";
-import { ServiceError, errorText } from "#contract/errors.ts";
+import { ERRORS, ServiceError, errorText } from "#contract/errors.ts";
 import { decodeNdjson, NDJSON, type ExecutionEvent } from "#contract/events.ts";
 import {
   foreignExecuteReplySchema,
@@ -10,6 +10,7 @@ import {
   type ExecutionEnd,
   type Outcome,
 } from "#contract/execution.ts";
+import { BOOT_ID_HEADER } from "#contract/executor-api.ts";
 import { parseJson } from "#contract/json.ts";
 import { outputSchema, systemError } from "#contract/outputs.ts";
 import { isConnectionLoss, MAX_REPLY_BYTES, readText } from "#manager/fleet/executor-client.ts";
@@ -27,6 +28,9 @@ export interface ExecutionRequest {
   signal: AbortSignal;
   /** Aborted when the session has ended and its executor is needed for the next one. */
   cutSignal: AbortSignal;
+  /** Aborted when the manager stops and waits for the run no longer; and what becomes of the run then. */
+  ending: AbortSignal;
+  afterEnding: "ends" | "is_interrupted" | "goes_on";
   /** Told when the connection broke under the run: most likely the executor has ended. Finds out how. */
   onLost: (reason: string) => Promise<Loss>;
 }
@@ -77,19 +81,29 @@ export async function* streamExecution(request: ExecutionRequest): AsyncGenerato
 }
 
 async function send(
-  { executor, body, signal, cutSignal }: ExecutionRequest,
+  { executor, body, signal, cutSignal, ending, onLost }: ExecutionRequest,
   accept: string,
 ): Promise<Dispatcher.ResponseData> {
+  if (ending.aborted) throw new ServiceError("shutting_down", "The manager stops", { cause: ending.reason });
   // The executor may have been lost while the run waited for its turn.
   if (executor.lostSignal.aborted) throw unavailable(executor, executor.lostSignal.reason);
   const reply = await executor.client.request({
     method: "POST",
     path: "/execute",
-    headers: { "content-type": "application/json", accept },
+    headers: {
+      "content-type": "application/json",
+      accept,
+      ...(executor.bootId === undefined ? {} : { [BOOT_ID_HEADER]: executor.bootId }),
+    },
     body,
-    signal: AbortSignal.any([signal, cutSignal, executor.lostSignal]),
+    signal: AbortSignal.any([signal, cutSignal, ending, executor.lostSignal]),
   });
   if (reply.statusCode === 200) return reply;
+  if (reply.statusCode === ERRORS.executor_restarted.status) {
+    await reply.body.dump();
+    const { reason } = await onLost("the executor was started anew");
+    throw unavailable(executor, new Error(reason));
+  }
   const detail = `POST /execute answered ${reply.statusCode}: ${(await readText(reply.body)).slice(0, 500)}`;
   throw new ServiceError(reply.statusCode === 503 ? "executor_unavailable" : "executor_bad_reply", detail);
 }
@@ -142,7 +156,7 @@ function unavailable(executor: Executor, cause: unknown): ServiceError {
 
 /** What a client is told of a run that the executor did not end itself. Rethrows what is no such ending. */
 async function lostEnding(request: ExecutionRequest, error: unknown, startedAt: number) {
-  const { execution, executor, signal, cutSignal, onLost } = request;
+  const { execution, executor, signal, cutSignal, ending: managerEnds, afterEnding, onLost } = request;
   if (signal.aborted || error instanceof ServiceError) throw error;
   if (wasNeverSent(error)) throw unavailable(executor, error);
   const ending = (outcome: Outcome, name: string, text: string) => {
@@ -151,6 +165,10 @@ async function lostEnding(request: ExecutionRequest, error: unknown, startedAt: 
   };
   if (cutSignal.aborted && !executor.lostSignal.aborted) {
     return ending("restarted", "KernelRestarted", `The run was ended: ${errorText(cutSignal.reason)}`);
+  }
+  if (managerEnds.aborted && !executor.lostSignal.aborted) {
+    const [outcome, name, text] = ENDINGS[afterEnding];
+    return ending(outcome, name, text);
   }
   const cause: unknown = executor.lostSignal.aborted ? executor.lostSignal.reason : error;
   const loss = isConnectionLoss(cause)
@@ -162,6 +180,17 @@ async function lostEnding(request: ExecutionRequest, error: unknown, startedAt: 
     `The executor was lost: ${loss.reason}`,
   );
 }
+
+/** What a client is told of a run that the manager's stop overtakes: outcome, name and text. */
+const ENDINGS = {
+  ends: ["executor_lost", "ExecutorLost", "The manager stops, and the executor with it"],
+  is_interrupted: ["interrupted", "KeyboardInterrupt", "The manager stops"],
+  goes_on: [
+    "executor_lost",
+    "ExecutorLost",
+    "The manager stops. The code goes on in its detached session; how it ends is not told here",
+  ],
+} as const satisfies Record<ExecutionRequest["afterEnding"], readonly [Outcome, string, string]>;
 
 function lossOf(cause: unknown): Loss {
   const reason = errorText(cause);

@@ -31,6 +31,8 @@ export interface BackendEvents {
   placed: (number: ExecutorNumber, endpoint: ExecutorEndpoint) => void;
   /** What an executor that has not started yet waits for. */
   waiting: (number: ExecutorNumber, reason: string) => void;
+  /** What ran in its place before the backend started is gone, and why. Told before `placed`. */
+  replaced: (number: ExecutorNumber, reason: string) => void;
   /** It was seen to have ended without being asked to; whatever becomes of it, what was in it is gone. */
   lost: (number: ExecutorNumber, loss: Loss) => void;
 }

@@ -26,6 +26,16 @@ export interface ProxyRequest {
   signal: AbortSignal;
 }
 
+/** What an executor's process has done and does. */
+export interface ExecutorLoad {
+  /** Which process tells it. */
+  bootId: string | undefined;
+  /** Whether anything was executed since it started. */
+  used: boolean;
+  /** Whether something is executed, or waits for that. */
+  busy: boolean;
+}
+
 /** Headers that belong to one connection and are not passed on. Source: RFC 9110, section 7.6.1. */
 export const HOP_BY_HOP_HEADERS: ReadonlySet<string> = new Set([
   "connection",
@@ -80,8 +90,8 @@ export class ExecutorClient implements AsyncDisposable {
     await this.#json("POST", "/exit", exitReplySchema, signal);
   }
 
-  /** Executions since the executor's process started, with those that wait; undefined for an executor that does not tell. */
-  async executions(signal: AbortSignal): Promise<number | undefined> {
+  /** What the executor's process has done and does; undefined for an executor that does not tell. */
+  async load(signal: AbortSignal): Promise<ExecutorLoad | undefined> {
     const reply = await this.request({
       method: "GET",
       path: "/health?verbose",
@@ -90,7 +100,12 @@ export class ExecutorClient implements AsyncDisposable {
       signal,
     });
     const health = verboseHealthSchema.safeParse(parseJson(await readText(reply.body))).data;
-    return health && health.executions + health.waiting;
+    if (!health) return undefined;
+    return {
+      bootId: health.boot_id,
+      used: health.executions + health.waiting > 0,
+      busy: health.kernel.state === "busy" || health.waiting > 0,
+    };
   }
 
   /** What became of the mounted code; undefined for an executor that does not tell. */

@@ -7,7 +7,8 @@ import type { Loss } from "./backend.ts";
  * is known whether the kernel's state is still there.
  */
 export type ExecutorState =
-  | { name: "starting"; reason: string; sessionId?: SessionId }
+  /** `replaced` is why what ran in its place before is known to be gone. */
+  | { name: "starting"; reason: string; sessionId?: SessionId; replaced?: string }
   | { name: "free" }
   | { name: "allocated"; sessionId: SessionId }
   | { name: "resetting"; reason: string }

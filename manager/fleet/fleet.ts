@@ -83,7 +83,17 @@ export class Fleet implements AsyncDisposable {
     this.#log.info({ executor: executor.number, from: from.name, to: next }, "executor changed state");
     // The newest first: who only watches learns of a change before those who were there from the start act on it,
     // which may change the state again.
-    for (const listener of [...this.#listeners].toReversed()) listener(executor, from);
+    for (const listener of [...this.#listeners].toReversed()) {
+      try {
+        listener(executor, from);
+      } catch (error) {
+        // Whoever changes a state has nothing to do with what others make of it.
+        this.#log.error(
+          { err: error, executor: executor.number },
+          "a change of state could not be followed up",
+        );
+      }
+    }
   }
 
   /** Marks an executor that stopped answering; it keeps its session until it is known what survived. */
@@ -92,6 +102,21 @@ export class Fleet implements AsyncDisposable {
     if (executor.state.name === "unhealthy") return;
     const sessionId = sessionOf(executor.state);
     this.changeState(executor, { name: "unhealthy", ...loss, ...(sessionId ? { sessionId } : {}) });
+  }
+
+  /** Says how an executor was lost, by who knows that better than who noticed that it is lost. */
+  tellLoss(number: ExecutorNumber, loss: Loss): void {
+    const executor = this.get(number);
+    const { state } = executor;
+    if (state.name !== "unhealthy") return this.markLost(number, loss);
+    const sessionId = sessionOf(state);
+    this.changeState(executor, { name: "unhealthy", ...loss, ...(sessionId ? { sessionId } : {}) });
+  }
+
+  /** Says that what an earlier manager left of an executor is gone, and why. */
+  tellReplaced(number: ExecutorNumber, reason: string): void {
+    const { state } = this.get(number);
+    if (state.name === "starting") this.changeState(this.get(number), { ...state, replaced: reason });
   }
 
   /** Says what an executor that is starting waits for. */
@@ -122,10 +147,15 @@ export class Fleet implements AsyncDisposable {
     });
   }
 
-  /** Resolves when an executor is not being reset any more, or when the signal aborts; tells whether it is clean. */
+  /**
+   * Resolves when an executor that somebody gave back has been cleaned, when it is lost, or when the signal aborts; tells
+   * whether it is clean. It may be another's by then.
+   */
   async untilClean(executor: Executor, signal: AbortSignal): Promise<boolean> {
-    await this.waitForState(executor, ({ name }) => name !== "resetting", signal).catch(() => undefined);
-    return executor.state.name !== "resetting" && executor.state.name !== "unhealthy";
+    const isClean = ({ name }: ExecutorState) => name === "free" || name === "allocated";
+    const settled = (state: ExecutorState) => isClean(state) || state.name === "unhealthy";
+    await this.waitForState(executor, settled, signal).catch(() => undefined);
+    return isClean(executor.state);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -115,8 +115,10 @@ class Prober {
         if (!ready) return this.#notReady(reason ?? "it gives no reason");
         if (!this.#canBeReset()) return this.#unfit("it has no way to be reset by its container");
         await this.#readWarnings(bounded());
-        const executions = await client.executions(bounded());
-        const unused = executions === 0 && this.#executor.usedBootId !== boot_id;
+        const load = await client.load(bounded());
+        // Another process took its place between two answers: the next probe asks that one everything.
+        if (load && load.bootId !== boot_id) return;
+        const unused = load?.used === false && this.#executor.usedBootId !== boot_id;
         return await this.#recovered({ bootId: boot_id, unused });
       }
       case "allocated":

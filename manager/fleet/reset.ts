@@ -9,6 +9,8 @@ const POLL_INTERVAL_MS = 20;
 
 export interface ResetOptions {
   reason: string;
+  /** What has to be done before anything is cleared, however long that takes. */
+  first?: (signal: AbortSignal) => Promise<void>;
   /** Resolves when nothing of the last session is under way; left out when nothing was. */
   settled?: () => Promise<void>;
 }
@@ -33,11 +35,12 @@ export class Resetter {
    * Makes an executor clean and free again. It never rejects: one that does not come back is replaced where the backend
    * can do that, and becomes `unhealthy` otherwise; the prober goes on with it.
    */
-  async reset(executor: Executor, { reason, settled }: ResetOptions): Promise<void> {
+  async reset(executor: Executor, { reason, first, settled }: ResetOptions): Promise<void> {
     this.#fleet.changeState(executor, { name: "resetting", reason });
     const { lostSignal } = executor;
     const givenUp = AbortSignal.any([lostSignal, this.#stop]);
     try {
+      await first?.(givenUp);
       if (executor.reset === "container") await this.#resetContainer(executor, givenUp, settled);
       else await this.#resetKernel(executor, this.#bounded(givenUp), settled);
       if (executor.state.name === "resetting") this.#fleet.changeState(executor, { name: "free" });
@@ -105,21 +108,24 @@ async function untilReady({ client }: Executor, signal: AbortSignal): Promise<vo
   while (!(await client.ready(signal)).ready) await delay(POLL_INTERVAL_MS, undefined, { signal });
 }
 
-/** Waits until another process answers in the executor's place and its kernel is ready. */
+/**
+ * Waits until another process answers in the executor's place and its kernel is ready. One that gives no boot id is taken
+ * for another as soon as it answers: its backend has seen to it that it was started again.
+ */
 async function untilStartedAnew(executor: Executor, signal: AbortSignal): Promise<void> {
+  const last = executor.bootId;
   let reason = "it does not answer";
   try {
     for (;;) {
-      const bootId = await executor.client.health(signal).then(
-        ({ boot_id }) => boot_id,
-        (error: unknown) => void (reason = errorText(error)),
-      );
-      if (bootId !== undefined && bootId !== executor.bootId) {
+      const health = await executor.client
+        .health(signal)
+        .catch((error: unknown) => void (reason = errorText(error)));
+      if (health && (last === undefined || health.boot_id !== last)) {
         await untilReady(executor, signal);
-        executor.bootId = bootId;
+        executor.bootId = health.boot_id;
         return;
       }
-      if (bootId !== undefined) reason = "the old process still answers";
+      if (health) reason = "the old process still answers";
       await delay(POLL_INTERVAL_MS, undefined, { signal });
     }
   } catch (error) {

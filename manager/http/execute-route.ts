@@ -3,7 +3,9 @@ import { streamFormatOf } from "#contract/events.ts";
 import { runExecution, streamExecution, type ExecutionRequest } from "#manager/executions/run-execution.ts";
 import type { Execution } from "#manager/executions/execution.ts";
 import { markBrokenOff } from "#manager/fleet/broken-off.ts";
+import type { OnDisconnect } from "#contract/execution.ts";
 import type { Manager } from "#manager/manager.ts";
+import type { Session } from "#manager/sessions/session.ts";
 import type { AppEnv } from "./app-env.ts";
 import { eventStreamReply } from "./event-stream.ts";
 import { readExecuteBody } from "./execute-body.ts";
@@ -11,7 +13,7 @@ import { readAutoCreate } from "./auto-create.ts";
 
 /** `POST /session/{ref}/execute`: JSON, NDJSON or server-sent events, as `Accept` asks. */
 export async function executeRoute(
-  { fleet, backend, resolver }: Manager,
+  { fleet, backend, resolver, ending }: Manager,
   ref: string,
   c: Context<AppEnv>,
 ): Promise<Response> {
@@ -27,6 +29,8 @@ export async function executeRoute(
     body,
     signal,
     cutSignal: session.cutSignal,
+    ending,
+    afterEnding: afterEnding(session, onDisconnect),
     onLost: (reason) => markBrokenOff({ fleet, backend }, executor, reason),
   });
   const format = streamFormatOf(c.req.header("accept"));
@@ -36,4 +40,10 @@ export async function executeRoute(
   }
   const reply = await session.enqueue(signal, (execution) => runExecution(requestOf(execution)));
   return c.body(reply, 200, { "content-type": "application/json" });
+}
+
+/** An executor that loses the manager does with a run what its client asked for, if it is kept at all. */
+function afterEnding({ terms }: Session, onDisconnect: OnDisconnect): ExecutionRequest["afterEnding"] {
+  if (!terms.detached) return "ends";
+  return onDisconnect === "interrupt" ? "is_interrupted" : "goes_on";
 }

@@ -83,7 +83,7 @@ export function fleetRoutes({ fleet, sessions, resolver, backend }: Manager): Op
     const { signal } = c.req.raw;
     const session = await sessions.allocate({ ...body, type }, { waitMs, signal });
     // A client that hung up after it was served, but before it could be told, must not hold an executor.
-    const abandon = () => void sessions.end(session, "its client hung up");
+    const abandon = () => sessions.abandon(session, "its client hung up");
     signal.addEventListener("abort", abandon, { once: true });
     if (signal.aborted) abandon();
     await untilHangUpsAreSeen();
@@ -113,17 +113,19 @@ export function fleetRoutes({ fleet, sessions, resolver, backend }: Manager): Op
   });
 
   app.openapi(restartRoute, async (c) => {
-    const executors = await sessions.restartAll();
-    if (executors.length === 0) {
+    const results = await sessions.restartAll();
+    if (results.length === 0) {
       return c.json(
         { status: "no_containers_to_restart", restarted_containers: [] } satisfies FleetRestart,
         200,
       );
     }
-    const failed = executors.flatMap(({ number, state }) =>
-      state.name === "unhealthy" ? [{ container_id: number, error: state.reason }] : [],
+    const failed = results.flatMap(({ executor: { number }, error }) =>
+      error === undefined ? [] : [{ container_id: number, error }],
     );
-    const restarted = executors.filter(({ state }) => state.name !== "unhealthy").map(({ number }) => number);
+    const restarted = results
+      .filter(({ error }) => error === undefined)
+      .map(({ executor: { number } }) => number);
     const reply: FleetRestart = {
       status: "restart_completed",
       restarted_containers: restarted,

@@ -51,14 +51,23 @@ export class AllocationQueue<T> {
     return promise.finally(() => signal.removeEventListener("abort", abort));
   }
 
-  /** Gives a free executor to the first waiter that it suits, if there is one, and to those who share it. */
+  /**
+   * Gives a free executor to the first waiter that it suits, if there is one, and to those who share it. Who cannot
+   * take it is told why, and the next one gets it.
+   */
   offer(executor: Executor): void {
-    const waiter = this.#waiters.values().find(({ matches }) => matches(executor));
-    if (!waiter) return;
-    this.#waiters.delete(waiter);
-    const taken = waiter.take(executor);
-    waiter.resolve(taken);
-    for (const sharer of this.#sharersOf(executor)) sharer.resolve(taken);
+    for (const waiter of this.#waiters) {
+      if (!waiter.matches(executor)) continue;
+      this.#waiters.delete(waiter);
+      try {
+        const taken = waiter.take(executor);
+        waiter.resolve(taken);
+        for (const sharer of this.#sharersOf(executor)) sharer.resolve(taken);
+        return;
+      } catch (error) {
+        waiter.reject(error);
+      }
+    }
   }
 
   /** Sends away those who wait for this very executor. */

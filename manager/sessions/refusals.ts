@@ -13,7 +13,8 @@ export function notAllocated({ number }: Executor): ServiceError {
 
 /** The refusal of what needs an executor that is not free, or not started, in time. */
 export function notYet({ number, state }: Executor): ServiceError {
-  return new ServiceError("executor_unavailable", `Container ${number} is ${state.name}`, { retryAfter: 1 });
+  const what = state.name === "allocated" ? "being prepared for somebody else" : state.name;
+  return new ServiceError("executor_unavailable", `Container ${number} is ${what}`, { retryAfter: 1 });
 }
 
 /** The refusal of what needs an executor that does not work. */

@@ -2,7 +2,7 @@ import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { z } from "zod";
 import { ServiceError } from "#contract/errors.ts";
 import { sessionIdSchema, type ExecutorNumber, type SessionId, type SessionName } from "#contract/ids.ts";
-import { transaction } from "#manager/store/database.ts";
+import { isStorageFailure, transaction } from "#manager/store/database.ts";
 import type { Session, SessionLimits } from "./session.ts";
 
 /** How many ended ids are known, to tell an ended session from one that never was; about 100 MB on disk. */
@@ -48,6 +48,8 @@ export class SessionStore {
   readonly #endOfName: StatementSync;
   readonly #namespaces: StatementSync;
   readonly #prune: StatementSync;
+  /** Ends that are not on disk yet. */
+  readonly #owed = new Map<SessionId, { reason: string; at: number }>();
   #endedSincePrune = 0;
 
   constructor(database: DatabaseSync) {
@@ -113,9 +115,31 @@ export class SessionStore {
   }
 
   end(id: SessionId, reason: string, at: number): void {
-    this.#write(() => this.#end.run(at, reason, id));
-    this.#endedSincePrune += 1;
-    if (this.#endedSincePrune >= PRUNE_EVERY) this.#pruneEnded();
+    this.#write(() => {
+      this.#end.run(at, reason, id);
+      this.#endedSincePrune += 1;
+      if (this.#endedSincePrune >= PRUNE_EVERY) this.#pruneEnded();
+    });
+  }
+
+  /** As {@link end}, for what has ended whatever the disk says: if need be it is written before anything else is. */
+  endAnyway(id: SessionId, reason: string, at: number): void {
+    this.#owed.set(id, { reason, at });
+    try {
+      this.payDebts();
+    } catch {
+      // It stays owed.
+    }
+  }
+
+  /** Whether the end of a session is not on disk yet. */
+  owes(id: SessionId): boolean {
+    return this.#owed.has(id);
+  }
+
+  /** Writes the ends that are not on disk yet. */
+  payDebts(): void {
+    if (this.#owed.size > 0) this.#write(() => undefined);
   }
 
   setLimits(id: SessionId, { terms, endsAt }: SessionLimits): void {
@@ -124,7 +148,7 @@ export class SessionStore {
 
   /** Why a session ended; undefined for one that has not, or is not known. */
   endReason(id: SessionId): string | undefined {
-    return endSchema.optional().parse(this.#endOf.get(id))?.end_reason;
+    return this.#owed.get(id)?.reason ?? endSchema.optional().parse(this.#endOf.get(id))?.end_reason;
   }
 
   /** When the last session of that name ended, and why. */
@@ -161,13 +185,18 @@ export class SessionStore {
       .prepare("SELECT count(*) AS count FROM session WHERE ended_at IS NOT NULL")
       .get();
     const excess = countSchema.parse(row).count - MAX_ENDED;
-    if (excess > 0) this.#write(() => this.#prune.run(excess));
+    if (excess > 0) this.#prune.run(excess);
   }
 
   #write(steps: () => unknown): void {
     try {
-      transaction(this.#database, steps);
+      transaction(this.#database, () => {
+        for (const [id, { reason, at }] of this.#owed) this.#end.run(at, reason, id);
+        steps();
+      });
+      this.#owed.clear();
     } catch (error) {
+      if (!isStorageFailure(error)) throw error;
       throw new ServiceError("storage_failed", "The session could not be written to disk", { cause: error });
     }
   }

@@ -1,5 +1,5 @@
 import type { Logger } from "pino";
-import { ServiceError } from "#contract/errors.ts";
+import { errorText, ServiceError } from "#contract/errors.ts";
 import type { ExecutorNumber, SessionId, SessionName } from "#contract/ids.ts";
 import type { SessionSpec } from "#contract/manager-api.ts";
 import { sessionOf, type Executor } from "#manager/fleet/executor.ts";
@@ -7,10 +7,11 @@ import type { ExecutorState } from "#manager/fleet/executor-state.ts";
 import type { Fleet } from "#manager/fleet/fleet.ts";
 import type { Resetter } from "#manager/fleet/reset.ts";
 import { AllocationQueue } from "./allocation-queue.ts";
-import { endReasonOf } from "./end-reason.ts";
+import { holdWhileBusy } from "./hold-while-busy.ts";
 import { assertAvailable, notAllocated, notYet, unavailable } from "./refusals.ts";
 import { restoreSessions } from "./restore-sessions.ts";
 import type { NewLimits, Session } from "./session.ts";
+import { SessionEnds } from "./session-ends.ts";
 import { SessionOpener } from "./session-opener.ts";
 import type { SessionStore } from "./session-store.ts";
 import { SessionTable, type SessionListener } from "./session-table.ts";
@@ -42,32 +43,29 @@ export interface SessionContext {
 /** A session by the number of its executor, or by its id. */
 export type DirectRef = { executorNumber: ExecutorNumber } | { sessionId: SessionId };
 
-/** How long the requests of an ended session may take to end by themselves, which the restart makes them do. */
-const SETTLE_GRACE_MS = 500;
-
 /** Who holds which executor: sessions are opened, found, renewed and ended here. */
 export class Sessions {
   readonly #fleet: Fleet;
   readonly #store: SessionStore;
   readonly #table: SessionTable;
-  readonly #resetter: Pick<Resetter, "reset">;
   readonly #log: Logger;
   readonly #now: () => number;
   readonly #settings: SessionSettings;
   readonly #queue: AllocationQueue<Session>;
   readonly #opener: SessionOpener;
+  readonly #ends: SessionEnds;
 
   constructor({ fleet, store, resetter, log, now = Date.now }: SessionContext, settings: SessionSettings) {
     this.#fleet = fleet;
     this.#store = store;
     this.#table = new SessionTable(store, now);
-    this.#resetter = resetter;
     this.#log = log;
     this.#now = now;
     this.#settings = settings;
     this.#queue = new AllocationQueue(settings.maxWaiting);
     const { maxQueued } = settings;
     this.#opener = new SessionOpener({ fleet, store, table: this.#table, queue: this.#queue, maxQueued });
+    this.#ends = new SessionEnds({ fleet, store, table: this.#table, resetter, log, now });
     fleet.onChange((executor, from) => this.#follow(executor, from));
   }
 
@@ -116,7 +114,7 @@ export class Sessions {
     try {
       return await this.#opener.prepare(session, spec.env ?? {}, options.signal);
     } catch (error) {
-      void this.end(session, "its environment could not be set");
+      this.abandon(session, "its environment could not be set");
       throw error;
     }
   }
@@ -126,10 +124,10 @@ export class Sessions {
     return termsOf(spec, { name, idleTimeoutMs: this.#settings.idleTimeoutMs });
   }
 
-  /** The session of a name, if there is one. One that is being opened is nobody's yet. */
+  /** The session of a name, if there is one. */
   named(name: SessionName): Session | undefined {
     const session = this.#table.named(name);
-    return session && session.state.name !== "opening" && this.#isLive(session) ? session : undefined;
+    return session && this.#isKnown(session) ? session : undefined;
   }
 
   /** Whether the session of a name has its executor and is being prepared. */
@@ -147,10 +145,10 @@ export class Sessions {
       const executor = this.#fleet.get(ref.executorNumber);
       const id = sessionOf(executor.state);
       const session = id === undefined ? undefined : this.#table.get(id);
-      return { executor, session: session && this.#isLive(session) ? session : undefined };
+      return { executor, session: session && this.#isKnown(session) ? session : undefined };
     }
     const session = this.#table.get(ref.sessionId);
-    if (!session || !this.#isLive(session)) throw this.#table.refusalOf(ref.sessionId);
+    if (!session || !this.#isKnown(session)) throw this.#table.refusalOf(ref.sessionId);
     return { executor: this.executorOf(session), session };
   }
 
@@ -169,6 +167,7 @@ export class Sessions {
       return { executor, session };
     }
     if (this.#settings.allocation === "strict") throw notAllocated(executor);
+    if (executor.state.name === "allocated") throw notYet(executor);
     const { startWaitMs } = this.#settings;
     const opened = await this.#opener.claim(
       { matches: (candidate) => candidate === executor, shares: true },
@@ -194,32 +193,44 @@ export class Sessions {
   }
 
   /**
-   * Ends a session at once, and resets its executor. One that has ended already stays as it is.
+   * Ends a session at once because a client wants that, and resets its executor.
    *
-   * @returns when the executor is clean, or known not to become so
-   * @throws {ServiceError} `storage_failed`: the session goes on then
+   * @returns when the executor is clean, or known not to become so; it never rejects
+   * @throws {ServiceError} `storage_failed`, at once: the session goes on then
    */
   end(session: Session, reason: string): Promise<void> {
-    if (session.state.name === "ended") return Promise.resolve();
-    this.#close(session, reason);
-    return this.#clear(session, reason);
+    return this.#ends.end(session, reason);
   }
 
-  /** Ends every session and resets its executor. */
-  async restartAll(): Promise<Executor[]> {
-    const held = this.all;
-    await Promise.all(held.map((session) => this.end(session, "the fleet was restarted")));
-    return held.map((session) => this.executorOf(session));
+  /** Ends a session that is over whatever the disk says, and resets its executor. It never throws. */
+  abandon(session: Session, reason: string): void {
+    this.#ends.abandon(session, reason);
   }
 
-  /** Ends the sessions whose time is over. */
+  /** Ends every session and resets its executor. Tells what went wrong with which. */
+  async restartAll(): Promise<{ executor: Executor; error?: string }[]> {
+    return await Promise.all(
+      this.all.map(async (session) => {
+        const executor = this.executorOf(session);
+        try {
+          await this.end(session, "the fleet was restarted");
+        } catch (error) {
+          return { executor, error: errorText(error) };
+        }
+        return executor.state.name === "unhealthy"
+          ? { executor, error: executor.state.reason }
+          : { executor };
+      }),
+    );
+  }
+
+  /** Ends the sessions whose time is over, and writes what could not be written when it happened. */
   reap(): void {
-    for (const session of this.all) {
-      try {
-        this.#isLive(session);
-      } catch (error) {
-        this.#log.error({ err: error, session: session.id }, "a session could not be ended");
-      }
+    for (const session of this.all) this.#isLive(session);
+    try {
+      this.#store.payDebts();
+    } catch (error) {
+      this.#log.error({ err: error }, "the disk cannot be written");
     }
   }
 
@@ -230,8 +241,14 @@ export class Sessions {
 
   /** The manager stops: ends what is not detached, without a reset, and tells which sessions are left. */
   close(): Session[] {
-    for (const session of this.all) if (!session.terms.detached) this.#close(session, "the manager stopped");
+    for (const session of this.all)
+      if (!session.terms.detached) this.#ends.close(session, "the manager stopped");
     return this.all;
+  }
+
+  /** Whether a session goes on, and somebody was told of it: one that is being opened is nobody's yet. */
+  #isKnown(session: Session): boolean {
+    return session.state.name !== "opening" && this.#isLive(session);
   }
 
   /** Whether a session goes on. It ends here when its time is over, so that the clock decides and not the reaper. */
@@ -239,31 +256,34 @@ export class Sessions {
     if (session.state.name === "ended") return false;
     const reason = session.expiry();
     if (reason === undefined) return true;
-    void this.end(session, reason);
+    this.abandon(session, reason);
     return false;
   }
 
-  /** Follows what becomes of the executors that sessions hold. */
+  /** Follows what becomes of executors. */
   #follow(executor: Executor, from: ExecutorState): void {
     const { state } = executor;
-    const id = sessionOf(from);
-    const held = id === undefined ? undefined : this.#table.get(id);
-    try {
-      if (held && sessionOf(state) !== held.id) this.#close(held, endReasonOf(executor, from));
-      else if (held) this.#followHeld(held, state);
-      if (state.name === "free") this.#store.cleaned(executor.number);
-    } catch (error) {
-      this.#log.error({ err: error, executor: executor.number }, "a change could not be written to disk");
+    this.#ends.follow(executor, from);
+    if (state.name === "free") {
+      this.#cleaned(executor);
+      this.#queue.offer(executor);
     }
-    if (state.name === "free") this.#queue.offer(executor);
     if (state.name === "unhealthy") this.#queue.refuse(executor, unavailable(executor));
+    if (state.name === "allocated" && from.name !== "free") this.#holdWhileBusy(state.sessionId, executor);
   }
 
-  #followHeld(session: Session, state: ExecutorState): void {
-    const { name } = session.state;
-    if (state.name === "allocated" && name === "unreachable") this.#table.change(session, { name: "open" });
-    if ((state.name === "unhealthy" || state.name === "starting") && name !== "opening")
-      this.#table.change(session, { name: "unreachable", reason: state.reason });
+  #cleaned({ number }: Executor): void {
+    try {
+      this.#store.cleaned(number);
+    } catch (error) {
+      // A lease that stays costs one more reset after a restart of the manager.
+      this.#log.error({ err: error, executor: number }, "a lease could not be taken from the disk");
+    }
+  }
+
+  #holdWhileBusy(id: SessionId, executor: Executor): void {
+    const session = this.#table.get(id);
+    if (session) void holdWhileBusy(session, executor);
   }
 
   async #untilStarted(executor: Executor, signal: AbortSignal): Promise<void> {
@@ -273,25 +293,5 @@ export class Sessions {
     await started.catch(() => signal.throwIfAborted());
     assertAvailable(executor);
     if (executor.state.name === "starting") throw notYet(executor);
-  }
-
-  /** Makes a session's id dead for ever. */
-  #close(session: Session, reason: string): void {
-    if (session.state.name !== "opening") this.#store.end(session.id, reason, this.#now());
-    this.#table.close(session, reason);
-  }
-
-  async #clear(session: Session, reason: string): Promise<void> {
-    const executor = this.executorOf(session);
-    const { state } = executor;
-    if (state.name === "unhealthy" || state.name === "starting") {
-      // Its prober resets it when it answers.
-      const { sessionId: _, ...unclaimed } = state;
-      return this.#fleet.changeState(executor, unclaimed);
-    }
-    await this.#resetter.reset(executor, {
-      reason: `session ended: ${reason}`,
-      ...(session.isInUse ? { settled: () => session.settle(SETTLE_GRACE_MS) } : {}),
-    });
   }
 }

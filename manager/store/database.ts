@@ -91,3 +91,13 @@ export function transaction<T>(database: DatabaseSync, steps: () => T): T {
     throw error;
   }
 }
+
+/** Of SQLite's result codes: read-only, I/O error, full, cannot be opened, busy. */
+const STORAGE_FAILURES: ReadonlySet<number> = new Set([8, 10, 13, 14, BUSY]);
+
+/** Whether an error of the database comes from the disk, and may go away with what ails that. */
+export function isStorageFailure(error: unknown): boolean {
+  if (!(error instanceof Error) || !("errcode" in error) || typeof error.errcode !== "number") return false;
+  // The lower byte of an extended result code is the plain one.
+  return STORAGE_FAILURES.has(error.errcode & 0xff);
+}

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { errorBodySchema } from "#contract/errors.ts";
+import { BOOT_ID_HEADER, healthSchema } from "#contract/executor-api.ts";
 import { ExecutorProcess } from "#tests/support/executor-process.ts";
 
 const TOKEN = "s3cret-token";
@@ -164,4 +165,18 @@ describe("a start", () => {
     expect(bad.log).toContain("EADDRINUSE");
     expect((await bad.stop()).left).toEqual([]);
   });
+});
+
+test("a request that is meant for another process of the executor runs nothing: 409", async () => {
+  const execute = (bootId: string) =>
+    executor.request("/execute", {
+      method: "POST",
+      body: JSON.stringify({ code: "reached = 1" }),
+      headers: { ...json, [BOOT_ID_HEADER]: bootId },
+    });
+  const { boot_id } = healthSchema.parse(await (await executor.request("/health")).json());
+  expect((await execute(boot_id ?? "")).status).toBe(200);
+  const refused = await execute("another");
+  expect(refused.status).toBe(409);
+  expect(await refused.json()).toMatchObject({ code: "executor_restarted" });
 });

@@ -241,7 +241,7 @@ describe("a manager that runs", () => {
     manager.child.kill("SIGTERM");
     for (const { reply } of runs) {
       const told = await (await reply).text();
-      expect(told).toContain("The executor was lost: the manager stops");
+      expect(told).toContain("The manager stops, and the executor with it");
       expect(told.match(/"outcome":"executor_lost"/g)).toHaveLength(1);
     }
     expect(await manager.end()).toMatchObject({ code: 0 });

@@ -47,6 +47,9 @@ test("an executor with other settings is replaced, one of a number that is not w
   ]);
   expect(await fleet.records()).toEqual([kept, changed, surplus]);
   await next.start();
+  expect(next.replacements).toEqual([
+    `1: its process was replaced: it was started with other settings (pid ${changed.pid})`,
+  ]);
   const [first, second, ...rest] = await fleet.records();
   expect([first, rest]).toEqual([kept, []]);
   expect(second).toMatchObject({ number: 1, type: "another" });

@@ -55,6 +55,7 @@ export class ShellFleet implements AsyncDisposable {
     return {
       placed: (number) => this.told.push(`placed ${number}`),
       waiting: (number, reason) => this.told.push(`waiting ${number}: ${reason}`),
+      replaced: (number, reason) => this.told.push(`replaced ${number}: ${reason}`),
       lost: (number, { reason, outOfMemory }) =>
         this.told.push(`lost ${number}: ${reason}${outOfMemory ? " (out of memory)" : ""}`),
     };

@@ -112,7 +112,9 @@ export class FleetCommands implements AsyncDisposable {
       FLEET_URL: "",
       ...env,
     };
-    const command = new RunningCommand(args, { ...process.env, ...settings }, input);
+    // As typed at a terminal, also where npm runs the tests.
+    const { npm_lifecycle_event: _, ...inherited } = process.env;
+    const command = new RunningCommand(args, { ...inherited, ...settings }, input);
     this.#started.push(command);
     return command;
   }

@@ -83,6 +83,7 @@ export class OwnedBackend implements AsyncDisposable {
   readonly endpoints = new Map<ExecutorNumber, ExecutorEndpoint>();
   readonly losses: string[] = [];
   readonly waits: string[] = [];
+  readonly replacements: string[] = [];
 
   constructor(backend: ProcessBackend) {
     this.backend = backend;
@@ -93,6 +94,7 @@ export class OwnedBackend implements AsyncDisposable {
       {
         placed: (number, endpoint) => void this.endpoints.set(number, endpoint),
         waiting: (number, reason) => void this.waits.push(`${number}: ${reason}`),
+        replaced: (number, reason) => void this.replacements.push(`${number}: ${reason}`),
         lost: (number, { reason }) => void this.losses.push(`${number}: ${reason}`),
       },
       signal,

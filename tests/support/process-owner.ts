@@ -14,6 +14,6 @@ const backend = new ProcessBackend(
   processSettings(folder, { types, orphanGraceMs }),
   pino({ level: "silent" }),
 );
-const events = { placed: () => {}, waiting: () => {}, lost: () => {} };
+const events = { placed: () => {}, waiting: () => {}, replaced: () => {}, lost: () => {} };
 await backend.start(events, new AbortController().signal);
 process.stdout.write("started\n");

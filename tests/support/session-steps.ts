@@ -47,6 +47,13 @@ export function sessionSteps(executors: number) {
       }),
     },
     { weight: 1, arbitrary: fc.record({ does: fc.constant("killManager" as const) }) },
+    {
+      weight: 1,
+      arbitrary: fc.record({
+        does: fc.constant("setDisk" as const),
+        works: fc.constantFrom(true, true, false),
+      }),
+    },
   );
 }
 export type SessionStep = ReturnType<typeof sessionSteps> extends fc.Arbitrary<infer T> ? T : never;
@@ -85,6 +92,8 @@ export async function takeStep(
       return world[step.does](step.executor);
     case "finishReset":
       return world.finishReset(step.succeeds);
+    case "setDisk":
+      return world.setDisk(step.works);
     case "killManager":
       // Clients that waited are gone with their connections.
       world.sessions.refuseWaiting();
@@ -95,6 +104,7 @@ export async function takeStep(
 
 /** Brings a world to its end, at which every executor can be had again. */
 export async function endAll(world: SessionWorld, waiting: Promise<void>[]): Promise<void> {
+  world.setDisk(true);
   world.sessions.refuseWaiting();
   await Promise.all(waiting);
   await world.settle();

@@ -9,6 +9,7 @@ import { Fleet } from "#manager/fleet/fleet.ts";
 import { SessionResolver } from "#manager/sessions/session-resolver.ts";
 import { SessionStore } from "#manager/sessions/session-store.ts";
 import { Sessions } from "#manager/sessions/sessions.ts";
+import type { ResetOptions } from "#manager/fleet/reset.ts";
 import type { Session } from "#manager/sessions/session.ts";
 import { openDatabase } from "#manager/store/database.ts";
 import { assert, ClientMemory, IDLE_TIMEOUT_MS } from "./client-memory.ts";
@@ -31,8 +32,9 @@ export class SessionWorld implements AsyncDisposable {
   resolver!: SessionResolver;
   store!: SessionStore;
   /** Resets that are under way. */
-  #resets: { executor: Executor; done: () => void }[] = [];
+  #resets: { executor: Executor; owed: boolean; done: () => void }[] = [];
   readonly #uses = new Map<SessionId, Disposable[]>();
+  #diskWorks = true;
   readonly #clients = new ClientMemory();
   /** Clients that wait for an executor. */
   readonly #waiters = new Set<{ type: string | undefined }>();
@@ -124,15 +126,20 @@ export class SessionWorld implements AsyncDisposable {
     const unused = executor.usedBootId !== bootId;
     executor.bootId = bootId;
     const sessionId = sessionOf(state);
-    if (sessionId && survived) return this.fleet.changeState(executor, { name: "allocated", sessionId });
+    if (sessionId && survived) {
+      this.fleet.changeState(executor, { name: "allocated", sessionId });
+      return this.#touch(sessionId);
+    }
     if (unused) return this.fleet.changeState(executor, { name: "free" });
     void this.#reset(executor, "used before");
   }
 
   /** The oldest reset comes to its end: the executor is clean, or it is lost. */
   async finishReset(succeeds: boolean): Promise<void> {
-    const reset = this.#resets.shift();
-    if (!reset) return;
+    const [reset] = this.#resets;
+    // What the disk still knows as a session has to stay as it is.
+    if (!reset || (reset.owed && !this.#diskWorks)) return;
+    this.#resets.shift();
     const { executor, done } = reset;
     if (executor.state.name === "resetting") {
       if (succeeds) {
@@ -145,8 +152,16 @@ export class SessionWorld implements AsyncDisposable {
     await nextTurn();
   }
 
+  /** The disk refuses to be written, or takes it again. */
+  setDisk(works: boolean): void {
+    this.#diskWorks = works;
+    this.#database.exec(`PRAGMA query_only = ${works ? 0 : 1}`);
+    if (works) this.sessions.reap();
+  }
+
   /** The manager is killed and another one takes over: what was in memory is gone, what is on disk is not. */
   async killManager(): Promise<void> {
+    this.setDisk(true);
     for (const uses of this.#uses.values()) for (const use of uses) use[Symbol.dispose]();
     this.#uses.clear();
     this.#resets = [];
@@ -183,7 +198,8 @@ export class SessionWorld implements AsyncDisposable {
       knownBootOf: (number) => fleet.get(number).bootId,
       isInUse: (id) => (this.#uses.get(id)?.length ?? 0) > 0,
     });
-    assert(this.store.live().length === live.length, "the disk has other sessions than the memory");
+    const onDisk = this.store.live().length;
+    assert(!this.#diskWorks || onDisk === live.length, "the disk has other sessions than the memory");
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -196,7 +212,8 @@ export class SessionWorld implements AsyncDisposable {
     this.fleet.add(this.types.map((type, index) => ({ number: executorNumberSchema.parse(index), type })));
     this.store = new SessionStore(this.#database);
     const resetter = {
-      reset: (executor: Executor, { reason }: { reason: string }) => this.#reset(executor, reason),
+      reset: (executor: Executor, { reason, first }: ResetOptions) =>
+        this.#reset(executor, reason, first !== undefined),
     };
     const parts = { fleet: this.fleet, store: this.store, resetter, log, now: () => this.nowMs };
     this.sessions = new Sessions(parts, {
@@ -220,10 +237,10 @@ export class SessionWorld implements AsyncDisposable {
     return `boot-${this.#bootCount}`;
   }
 
-  #reset(executor: Executor, reason: string): Promise<void> {
+  #reset(executor: Executor, reason: string, owed = false): Promise<void> {
     this.fleet.changeState(executor, { name: "resetting", reason });
     const { promise, resolve } = Promise.withResolvers<void>();
-    this.#resets.push({ executor, done: resolve });
+    this.#resets.push({ executor, owed, done: resolve });
     return promise;
   }
 
@@ -253,6 +270,7 @@ export class SessionWorld implements AsyncDisposable {
       call();
       this.#clients.answered(id);
     } catch (error) {
+      if (error instanceof ServiceError && error.code === "storage_failed" && !this.#diskWorks) return;
       if (!(error instanceof ServiceError) || error.code !== "session_ended") throw error;
       this.#clients.refused(id);
     }

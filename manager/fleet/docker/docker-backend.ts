@@ -173,6 +173,7 @@ export class DockerBackend implements Backend {
       listener: {
         up: (one) => this.#place(one),
         lost: (number, loss) => this.#events?.lost(number, loss),
+        replaced: (number, reason) => this.#events?.replaced(number, reason),
         failed: (number, error) => this.#fail(number, error),
       },
       log: this.#log,

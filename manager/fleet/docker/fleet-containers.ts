@@ -26,6 +26,8 @@ const MAX_RETRY_DELAY_MS = 10_000;
 export interface ContainerListener {
   up: (desired: Desired) => void;
   lost: (number: ExecutorNumber, loss: Loss) => void;
+  /** What was in its place before does not do, and is gone. */
+  replaced: (number: ExecutorNumber, reason: string) => void;
   /** Its container could not be brought up; that is tried again. */
   failed: (number: ExecutorNumber, error: unknown) => void;
 }
@@ -206,6 +208,8 @@ export class FleetContainers {
     const { number, endpoint } = desired;
     const known = step.do === "create" ? undefined : step.containerId;
     await this.#look(number, known, signal);
+    if (step.do === "create" && step.replaces !== undefined)
+      this.#context.listener.replaced(number, `its container was replaced: ${step.replaces}`);
     if (step.do !== "keep") {
       await this.#context.endpoints.prepare(endpoint, signal);
       const id = known ?? (await createContainer(this.#engine, desired, this.#context.connection.lostSignal));

@@ -20,7 +20,8 @@ export interface DesiredContainer {
 export type Step =
   | { do: "remove"; containerId: string; name: string; cause: string }
   | { do: "keep" | "start"; number: number; containerId: string; name: string; cause: string }
-  | { do: "create"; number: number; name: string; cause: string };
+  /** `replaces` is why the container that was there does not do. */
+  | { do: "create"; number: number; name: string; cause: string; replaces?: string };
 
 /**
  * What has to be done so that exactly the desired containers run. Pure: the same observation gives the same steps,
@@ -31,17 +32,25 @@ export function planContainers(
   observed: readonly ObservedContainer[],
 ): Step[] {
   const removals: Step[] = [];
+  const unfit = new Map<number, string>();
   const fitting = new Map<number, ObservedContainer>();
   for (const container of observed) {
     const number = numberOf(container);
     const wanted = desired.find((one) => one.number === number);
     const cause = reasonToRemove(container, wanted, fitting.get(number));
-    if (cause === undefined) fitting.set(number, container);
-    else removals.push({ do: "remove", containerId: container.id, name: container.name, cause });
+    if (cause === undefined) {
+      fitting.set(number, container);
+      continue;
+    }
+    unfit.set(number, cause);
+    removals.push({ do: "remove", containerId: container.id, name: container.name, cause });
   }
   const others = desired.map(({ number, name }): Step => {
     const container = fitting.get(number);
-    if (!container) return { do: "create", number, name, cause: reasonToCreate(number, observed) };
+    const replaces = unfit.get(number);
+    if (!container && replaces !== undefined)
+      return { do: "create", number, name, cause: `no container of executor ${number} fits`, replaces };
+    if (!container) return { do: "create", number, name, cause: `executor ${number} has no container` };
     const step = { number, containerId: container.id, name: container.name };
     if (container.running) return { do: "keep", ...step, cause: "it runs and fits" };
     return { do: "start", ...step, cause: "it is stopped" };
@@ -64,11 +73,6 @@ function reasonToRemove(
   if (container.labels[FINGERPRINT_LABEL] !== wanted.fingerprint) return "it was made with other settings";
   if (rival) return `${rival.name} serves that number already`;
   return undefined;
-}
-
-function reasonToCreate(number: number, observed: readonly ObservedContainer[]): string {
-  const hasOne = observed.some((container) => numberOf(container) === number);
-  return hasOne ? `no container of executor ${number} fits` : `executor ${number} has no container`;
 }
 
 /** A step as text. */

@@ -48,6 +48,10 @@ export class ProcessBackend implements Backend {
     signal.throwIfAborted();
     this.#log.info({ plan: formatPlan(steps) }, "executors are taken up or started");
     await endRecorded(this.#records, recordsOf(steps, "remove"));
+    for (const { number } of this.#wanted) {
+      const removal = steps.find((step) => step.do === "remove" && step.number === number);
+      if (removal) events.replaced(number, `its process was replaced: ${removal.cause}`);
+    }
     const kept = recordsOf(steps, "keep");
     await this.#records.removeOthers(kept);
     signal.throwIfAborted();
