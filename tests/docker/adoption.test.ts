@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { pino } from "pino";
 import { expect, test } from "vitest";
 import { sessionSchema } from "#contract/manager-api.ts";
+import type { DockerBackendSettings } from "#manager/fleet/docker/docker-backend.ts";
 import { Engine } from "#manager/fleet/docker/engine.ts";
 import { FLEET_LABEL } from "#manager/fleet/docker/plan.ts";
 import { removeFleet } from "#manager/fleet/docker/remove-fleet.ts";
@@ -11,6 +12,7 @@ import { startManager, type RunningManager } from "#manager/start-manager.ts";
 import { reasonToSkipDocker } from "#tests/support/engine.ts";
 import { dockerBackend } from "#tests/support/fleets.ts";
 import { testSettings } from "#tests/support/manager.ts";
+import { until } from "#tests/support/until.ts";
 
 const skipped = await reasonToSkipDocker();
 const DETACHED = "/session/kept@lab";
@@ -47,10 +49,38 @@ test.skipIf(skipped)(
   },
 );
 
-async function start(name: string, dataDir: string): Promise<RunningManager> {
+test.skipIf(skipped)(
+  "a detached session whose container does not fit the fleet any more has ended, and says so",
+  async () => {
+    const name = `test-replaced-${process.pid}`;
+    const dataDir = await mkdtemp(join(tmpdir(), "fleet-replaced-"));
+    try {
+      let session_id: string;
+      {
+        await using manager = await start(name, dataDir);
+        ({ session_id } = sessionSchema.parse(await (await put(manager)).json()));
+      }
+      await using manager = await start(name, dataDir, { environment: { ANOTHER: "setting" } });
+      const refusal = await until("it has ended", async () => {
+        const reply = await fetch(`${manager.url}/session/${session_id}`);
+        return reply.status === 410 ? await reply.text() : undefined;
+      });
+      expect(refusal).toContain("executor lost: its container was replaced: it was made with other settings");
+    } finally {
+      await removeFleet(new Engine(), name);
+      await rm(dataDir, { recursive: true });
+    }
+  },
+);
+
+async function start(
+  name: string,
+  dataDir: string,
+  spec: Partial<DockerBackendSettings["spec"]> = {},
+): Promise<RunningManager> {
   const manager = await startManager(
     { ...testSettings(), idleTimeoutMs: 600_000, dataDir },
-    dockerBackend(dataDir, { name, types: [{ type: "python", count: 2 }] }),
+    dockerBackend(dataDir, { name, types: [{ type: "python", count: 2 }], ...spec }),
     pino({ level: "silent" }),
   );
   await manager.started;
