@@ -3,7 +3,7 @@ kernels share the memory of their libraries.
 
 Commands are JSON lines on standard input, reports are JSON lines on descriptor 3:
 
-    {"start": {"id", "connection_file", "environment_file", "working_dir", "max_text_length",
+    {"start": {"id", "connection_file", "environment_socket", "working_dir", "max_text_length",
                "user": {"uid", "gid"} or null}}
         -> {"started": {"id", "pid"}} and, when the kernel has ended, {"exited": {"id", "code", "signal"}};
         or {"refused": {"id", "error"}}
@@ -20,6 +20,7 @@ import json
 import os
 import select
 import signal
+import socket
 import sys
 import time
 
@@ -199,10 +200,11 @@ def become(user):
 
 
 def take_environment(path):
-    """Takes over the variables of a session. Their file goes: nobody else may find it."""
-    with open(path, "rb") as file:
-        variables = json.load(file)
-    os.unlink(path)
+    """Takes over the variables of a session from the server, which offers them to the first who connects."""
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(path)
+        with connection.makefile("rb") as stream:
+            variables = json.load(stream)
     os.environb.update((name.encode(), value.encode(errors="replace")) for name, value in variables.items())
     # Of all that Python has looked at by now, the time zone can still be changed.
     time.tzset()
@@ -228,7 +230,7 @@ def leave_host(command, host):
     process_control(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != host:
         os._exit(1)
-    take_environment(command["environment_file"])
+    take_environment(command["environment_socket"])
     os.chdir(command["working_dir"])
 
 

@@ -1,12 +1,12 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import type { Logger } from "pino";
 import { z } from "zod";
 import { parseJson } from "#contract/json.ts";
+import { offerEnvironment } from "./environment-socket.ts";
 import {
   signalGroup,
   type KernelExit,
@@ -15,6 +15,8 @@ import {
   type StartOptions,
 } from "./kernel-process.ts";
 
+/** A name as short as those of the kernel's own sockets: their paths are known to be short enough. */
+const ENVIRONMENT_SOCKET = "env";
 const HOST_SCRIPT = fileURLToPath(new URL("./kernel-host.py", import.meta.url));
 /** The descriptor on which the host reports; standard output belongs to the kernels. */
 const REPORT_FD = 3;
@@ -75,9 +77,9 @@ export class KernelHost implements KernelLauncher {
   }
 
   async start({ id, connectionFile, workingDir, sessionEnv }: StartOptions): Promise<KernelProcess> {
-    const environmentFile = join(dirname(connectionFile), "environment.json");
+    const environmentSocket = join(dirname(connectionFile), ENVIRONMENT_SOCKET);
     // Not over the host's standard input: its memory is copied into every kernel, the next tenant's, too.
-    await writeFile(environmentFile, JSON.stringify(sessionEnv), { mode: 0o640 });
+    const offer = await offerEnvironment(environmentSocket, sessionEnv);
     const host = (this.#process ??= this.#spawn());
     const kernel: HostedKernel = {
       started: Promise.withResolvers(),
@@ -88,14 +90,23 @@ export class KernelHost implements KernelLauncher {
     const start = {
       id,
       connection_file: connectionFile,
-      environment_file: environmentFile,
+      environment_socket: environmentSocket,
       working_dir: workingDir,
       max_text_length: this.#options.maxTextLength,
       user: this.#options.user ?? null,
     };
     host.stdin?.write(`${JSON.stringify({ start })}\n`);
     const timer = setTimeout(() => host.kill("SIGKILL"), FORK_BUDGET_MS);
-    return await kernel.started.promise.finally(() => clearTimeout(timer));
+    try {
+      const started = await kernel.started.promise;
+      void started.exited.then(() => offer.close());
+      return started;
+    } catch (error) {
+      offer.close();
+      throw error;
+    } finally {
+      clearTimeout(timer);
+    }
   }
 
   async close(): Promise<void> {
