@@ -3,10 +3,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pino } from "pino";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { allocationSchema } from "#contract/manager-api.ts";
 import { Engine } from "#manager/fleet/docker/engine.ts";
 import { buildExecutorImage, lookForImages } from "#manager/fleet/docker/executor-image.ts";
-import { startManager } from "#manager/start-manager.ts";
-import { dockerBackend, PROJECT_DIR } from "#tests/support/fleets.ts";
+import { startManager, type RunningManager } from "#manager/start-manager.ts";
+import { dockerBackend, PROJECT_DIR, startProcessFleet } from "#tests/support/fleets.ts";
 import { testSettings } from "#tests/support/manager.ts";
 import { OwnEngine, reasonToSkipOwnEngine } from "#tests/support/own-engine.ts";
 
@@ -44,43 +45,70 @@ describe.skipIf(skipped)(`a manager whose engine goes away${skipped ? `: skipped
     await rm(dataDir, { recursive: true });
   });
 
-  test("starts without it, says so, and is whole by itself when it is there; sessions outlive its absence", async () => {
-    await own.stop();
-    const backend = dockerBackend(dataDir, { types }, own.engine());
-    await using manager = await startManager(
+  const start = async () =>
+    await startManager(
       { ...testSettings(), idleTimeoutMs: 600_000, dataDir },
-      backend,
+      dockerBackend(dataDir, { types }, own.engine()),
       pino({ level: "silent" }),
     );
-    const get = async (path: string) => await fetch(manager.url + path);
-    const run = async (code: string) => {
-      const headers = { "content-type": "text/x-python" };
-      const reply = await fetch(`${manager.url}/session/0/execute`, { method: "POST", headers, body: code });
-      return await reply.json();
-    };
+  const get = async ({ url }: RunningManager, path: string) => await fetch(url + path);
+  const untilReadyz = async (manager: RunningManager, status: number) =>
+    await expect.poll(async () => (await get(manager, "/readyz")).status, DEADLINE).toBe(status);
+  const run = async ({ url }: RunningManager, code: string) => {
+    const headers = { "content-type": "text/x-python" };
+    const reply = await fetch(`${url}/session/0/execute`, { method: "POST", headers, body: code });
+    return await reply.json();
+  };
 
-    const unready = await get("/readyz");
+  test("starts without it, says so, and is whole by itself when it is there; sessions outlive its absence", async () => {
+    await own.stop();
+    await using manager = await start();
+    await using processes = await startProcessFleet({ types: ["python"] });
+    const unready = await get(manager, "/readyz");
     expect(unready.status).toBe(503);
     expect(await unready.json()).toMatchObject({ engine_ok: false, fleet_ok: false, ready_executors: 0 });
-    expect(await (await get("/connection")).json()).toMatchObject({
+    expect(await (await get(manager, "/connection")).json()).toMatchObject({
       status: "error",
       address: own.socketPath,
     });
-    expect(await (await get("/status")).json()).toMatchObject({
+    expect(await (await get(manager, "/status")).json()).toMatchObject({
       starting_containers: 1,
       executors: [{ reason: expect.stringContaining("the Docker engine does not answer") }],
     });
 
     await own.start();
-    await expect.poll(async () => (await get("/readyz")).status, DEADLINE).toBe(200);
-    expect(await run("x = 42")).toMatchObject({ outcome: "ok" });
+    await untilReadyz(manager, 200);
+    expect(await run(manager, "x = 42")).toMatchObject({ outcome: "ok" });
+    expect(await run(processes, "x = 1")).toMatchObject({ outcome: "ok" });
 
     await own.stop();
-    await expect.poll(async () => (await get("/readyz")).status, DEADLINE).toBe(503);
-    expect(await run("x += 1")).toMatchObject({ outcome: "ok" });
+    await untilReadyz(manager, 503);
+    expect(await run(manager, "x += 1")).toMatchObject({ outcome: "ok" });
+    expect((await get(processes, "/readyz")).status).toBe(200);
+    expect(await run(processes, "x += 1")).toMatchObject({ outcome: "ok" });
 
     await own.start();
-    await expect.poll(async () => (await get("/readyz")).status, DEADLINE).toBe(200);
-    expect(await run("x")).toMatchObject({ outputs: [{ data: { "text/plain": "43" } }] });
+    await untilReadyz(manager, 200);
+    expect(await run(manager, "x")).toMatchObject({ outputs: [{ data: { "text/plain": "43" } }] });
+    expect(await run(processes, "x")).toMatchObject({ outputs: [{ data: { "text/plain": "2" } }] });
+  });
+
+  test("with its containers: their sessions have ended, and say so; the fleet is whole when it is back", async () => {
+    await own.stop();
+    await own.start([]);
+    await using manager = await start();
+    await untilReadyz(manager, 200);
+    const { session_id } = allocationSchema.parse(
+      await (await fetch(`${manager.url}/allocate`, { method: "POST" })).json(),
+    );
+    await own.stop();
+    await untilReadyz(manager, 503);
+
+    await own.start([]);
+    await untilReadyz(manager, 200);
+    const ended = await get(manager, `/session/${session_id}`);
+    expect(ended.status).toBe(410);
+    expect(await ended.text()).toContain("executor lost: its container ended");
+    expect(await run(manager, "6 * 7")).toMatchObject({ outputs: [{ data: { "text/plain": "42" } }] });
   });
 });

@@ -49,13 +49,13 @@ export class OwnEngine implements AsyncDisposable {
     return new Engine({ socketPath: this.socketPath });
   }
 
-  /** Resolves when it answers. */
-  async start(): Promise<void> {
+  /** Resolves when it answers. `flags` replace those that it was prepared with. */
+  async start(flags: readonly string[] = this.#flags): Promise<void> {
     await using log = await open(join(this.#root, "log"), "a");
     const places = ["data-root", "exec-root", "pidfile"].map((flag) => `--${flag}=${join(this.#root, flag)}`);
     const apart = ["--bridge=none", "--iptables=false", "--ip-forward=false", "--ip-masq=false"];
     // A network of its own: without a bridge, dockerd removes the `docker0` that it finds, which may be another engine's.
-    const command = ["--net", "dockerd", ...places, `--host=${this.host}`, ...apart, ...this.#flags];
+    const command = ["--net", "dockerd", ...places, `--host=${this.host}`, ...apart, ...flags];
     const daemon = spawn("unshare", command, {
       stdio: ["ignore", log.fd, log.fd],
       // Ctrl-C at the terminal reaches the test alone, which then ends it.
