@@ -1,6 +1,11 @@
+import { pino } from "pino";
 import { describe, expect, test } from "vitest";
+import { executorNumberSchema } from "#contract/ids.ts";
+import type { ConnectionStatus } from "#contract/manager-api.ts";
+import type { Backend } from "#manager/fleet/backend.ts";
+import { startManager } from "#manager/start-manager.ts";
 import { startProcessFleet } from "#tests/support/fleets.ts";
-import { startTestFleet, startTestManager } from "#tests/support/manager.ts";
+import { startTestFleet, startTestManager, testSettings } from "#tests/support/manager.ts";
 import { startScriptedExecutor, sendJson } from "#tests/support/scripted-executor.ts";
 import { SessionApi } from "#tests/support/session-api.ts";
 
@@ -65,5 +70,46 @@ describe("readiness", () => {
     isReady = true;
     await new SessionApi(manager.url).untilFree(1);
     expect(await told(manager.url, "/readyz")).toEqual(ready(1));
+  });
+});
+
+describe("where an engine is needed", () => {
+  const connected = {
+    status: "connected",
+    address: "/run/engine.sock",
+    engine_version: "1.0",
+    resources: { cpus: 2, memory: 1024 },
+  } as const;
+  const broken = { status: "error", error: "nobody answers", address: "/run/engine.sock" } as const;
+
+  /** A backend that nobody has asked for its connection yet; asking heals it. */
+  function healableBackend(): Backend {
+    let status: ConnectionStatus = broken;
+    return {
+      name: "docker",
+      warnings: [],
+      connection: {
+        get status() {
+          return status;
+        },
+        heal: async () => (status = connected),
+      },
+      plan: async () => [{ number: executorNumberSchema.parse(0), type: "python" }],
+      preview: async () => [],
+      start: async () => {},
+      stop: async () => {},
+    };
+  }
+
+  test("HEAD tells what is known of the connection, GET heals it first", async () => {
+    await using manager = await startManager(testSettings(), healableBackend(), pino({ level: "silent" }));
+    const namespace = { namespace: "default" };
+    expect(await told(manager.url, "/readyz", "HEAD")).toEqual({ status: 503, body: undefined });
+    expect(await told(manager.url, "/connection")).toMatchObject({ body: { ...broken, ...namespace } });
+    expect(await told(manager.url, "/readyz")).toEqual({
+      status: 503,
+      body: { engine_ok: true, fleet_ok: false, ready_executors: 0, ...namespace },
+    });
+    expect(await told(manager.url, "/connection")).toMatchObject({ body: { ...connected, ...namespace } });
   });
 });
