@@ -1,3 +1,5 @@
+import { orAborted } from "#manager/fleet/or-aborted.ts";
+
 /** One attempt at something that concurrent callers share. It is given up when the last of them has gone. */
 export class SharedAttempt<T> {
   readonly #controller = new AbortController();
@@ -16,27 +18,20 @@ export class SharedAttempt<T> {
 
   /** Resolves when the attempt is over, however it went; rejects with the signal's reason. */
   async settled(signal: AbortSignal): Promise<void> {
-    const { promise: aborted, reject } = Promise.withResolvers<never>();
-    const abort = () => reject(signal.reason);
-    signal.addEventListener("abort", abort, { once: true });
     const over = this.#result.then(
       () => undefined,
       () => undefined,
     );
-    await Promise.race([over, aborted]).finally(() => signal.removeEventListener("abort", abort));
+    await orAborted(over, signal);
   }
 
   /** Waits for the result; rejects with what the attempt threw, or with the signal's reason. */
   async join(signal: AbortSignal): Promise<T> {
-    const { promise: aborted, reject } = Promise.withResolvers<never>();
-    const abort = () => reject(signal.reason);
-    signal.addEventListener("abort", abort, { once: true });
     this.#callers += 1;
     try {
       signal.throwIfAborted();
-      return await Promise.race([this.#result, aborted]);
+      return await orAborted(this.#result, signal);
     } finally {
-      signal.removeEventListener("abort", abort);
       this.#callers -= 1;
       if (this.#callers === 0) this.#controller.abort(new Error("nobody waits for it any more"));
     }

@@ -3,6 +3,7 @@ import type { Logger } from "pino";
 import { errorText, ERRORS, ServiceError } from "#contract/errors.ts";
 import { formatSessionName, type SessionName } from "#contract/ids.ts";
 import type { BootstrapSession, SessionSpec, Singleton } from "#contract/manager-api.ts";
+import { orAborted } from "#manager/fleet/or-aborted.ts";
 import type { Session } from "./session.ts";
 import type { SessionResolver } from "./session-resolver.ts";
 import type { SessionStore } from "./session-store.ts";
@@ -99,16 +100,13 @@ export class Singletons {
 
   /** Resolves when the session is not `unreachable`. */
   async #untilKnown(session: Session, signal: AbortSignal): Promise<void> {
-    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const { promise: known, resolve } = Promise.withResolvers<void>();
     const check = () => {
       if (session.state.name !== "unreachable") resolve();
     };
-    const abort = () => reject(signal.reason);
     using _ = this.#sessions.onChange(check);
-    signal.throwIfAborted();
-    signal.addEventListener("abort", abort, { once: true });
     check();
-    await promise.finally(() => signal.removeEventListener("abort", abort));
+    await orAborted(known, signal);
   }
 }
 

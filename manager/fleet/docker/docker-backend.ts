@@ -5,6 +5,7 @@ import { errorText } from "#contract/errors.ts";
 import { executorNumberSchema, type ExecutorNumber } from "#contract/ids.ts";
 import type { ConnectionStatus } from "#contract/manager-api.ts";
 import type { Backend, BackendEvents, ExecutorPlan, Loss } from "#manager/fleet/backend.ts";
+import { orAborted } from "#manager/fleet/or-aborted.ts";
 import { CannotStart } from "./cannot-start.ts";
 import { desiredContainers, type ContainerSettings, type Desired } from "./desired-containers.ts";
 import { Endpoints } from "./endpoints.ts";
@@ -14,7 +15,6 @@ import { buildExecutorImage, lookForImages, requireBuiltIn } from "./executor-im
 import { explainLoss } from "./explain-loss.ts";
 import { FleetContainers } from "./fleet-containers.ts";
 import { followEngine } from "./follow-engine.ts";
-import { orAborted } from "./or-aborted.ts";
 import { FLEET_LABEL, formatStep, planContainers } from "./plan.ts";
 import { removeFleet } from "./remove-fleet.ts";
 

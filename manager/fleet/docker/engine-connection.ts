@@ -4,8 +4,8 @@ import type { Logger } from "pino";
 import type { ConnectionStatus } from "#contract/manager-api.ts";
 import { errorText } from "#contract/errors.ts";
 import type { BackendConnection } from "#manager/fleet/backend.ts";
+import { orAborted } from "#manager/fleet/or-aborted.ts";
 import type { Engine, EngineInfo } from "./engine.ts";
-import { orAborted } from "./or-aborted.ts";
 
 const PING_INTERVAL_MS = 2_000;
 const MIN_RETRY_DELAY_MS = 100;

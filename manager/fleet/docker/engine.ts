@@ -2,8 +2,8 @@ import { finished, PassThrough, Readable } from "node:stream";
 import Docker from "dockerode";
 import tar from "tar-fs";
 import { z } from "zod";
+import { orAborted } from "#manager/fleet/or-aborted.ts";
 import { containerEvents, type ContainerEvent } from "./container-event.ts";
-import { orAborted } from "./or-aborted.ts";
 
 /** A container as the engine lists it, as far as the fleet is concerned. */
 export interface ObservedContainer {

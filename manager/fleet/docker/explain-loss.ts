@@ -1,8 +1,8 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { Loss } from "#manager/fleet/backend.ts";
+import { orAborted } from "#manager/fleet/or-aborted.ts";
 import type { Engine } from "./engine.ts";
 import type { FleetContainers } from "./fleet-containers.ts";
-import { orAborted } from "./or-aborted.ts";
 
 /** How long a container may take to end after its connections broke. */
 const END_BUDGET_MS = 2_000;

@@ -3,6 +3,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { Logger } from "pino";
 import { errorText } from "#contract/errors.ts";
 import type { BackendEvents, Loss } from "#manager/fleet/backend.ts";
+import { orAborted } from "#manager/fleet/or-aborted.ts";
 import { endProcess, killProcess } from "./end-process.ts";
 import {
   startExecutor,
@@ -11,7 +12,6 @@ import {
   type ExecutorProcess,
 } from "./executor-process.ts";
 import type { ExecutorRecord, ExecutorRecords } from "./executor-records.ts";
-import { orAborted } from "./or-aborted.ts";
 import type { WantedExecutor } from "./wanted-executor.ts";
 
 const MIN_RESTART_DELAY_MS = 200;

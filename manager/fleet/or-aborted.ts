@@ -1,4 +1,4 @@
-/** Waits for what others wait for as well; rejects with the signal's reason when that comes first. */
+/** Waits for what others may wait for as well; rejects with the signal's reason when that comes first. */
 export async function orAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
   const { promise: aborted, reject } = Promise.withResolvers<never>();
   const abort = () => reject(signal.reason);
