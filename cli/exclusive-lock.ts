@@ -2,12 +2,11 @@ import { dirname } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { setTimeout as delay } from "node:timers/promises";
 import { errorText } from "#contract/errors.ts";
+import { isBusy } from "#manager/store/sqlite-error.ts";
 import { CliError } from "./cli-error.ts";
 import { makeFolder } from "./make-folder.ts";
 
 const RETRY_INTERVAL_MS = 100;
-/** Source: SQLite result codes, SQLITE_BUSY. */
-const BUSY = 5;
 
 /**
  * A lock between processes. SQLite takes it on an empty file with the operating system's file locks, so that it ends
@@ -37,7 +36,7 @@ export class ExclusiveLock implements Disposable {
       }
       return new ExclusiveLock(database);
     } catch (error) {
-      if (error instanceof Error && "errcode" in error && error.errcode === BUSY) return undefined;
+      if (isBusy(error)) return undefined;
       throw new CliError(`cannot lock ${file}: ${errorText(error)}`, { cause: error });
     }
   }

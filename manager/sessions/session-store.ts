@@ -2,7 +2,8 @@ import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { z } from "zod";
 import { ServiceError } from "#contract/errors.ts";
 import { sessionIdSchema, type ExecutorNumber, type SessionId, type SessionName } from "#contract/ids.ts";
-import { isStorageFailure, transaction } from "#manager/store/database.ts";
+import { transaction } from "#manager/store/database.ts";
+import { isStorageFailure } from "#manager/store/sqlite-error.ts";
 import type { Session, SessionLimits } from "./session.ts";
 
 /** How many ended ids are known, to tell an ended session from one that never was; about 100 MB on disk. */

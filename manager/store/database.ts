@@ -1,13 +1,11 @@
-import { existsSync, mkdirSync } from "node:fs";
+import { chmodSync, closeSync, existsSync, mkdirSync, openSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { errorText } from "#contract/errors.ts";
+import { isBusy } from "./sqlite-error.ts";
 
 /** The manager's file in its data directory. */
 export const DATABASE_FILE = "fleet.db";
-
-/** Source: SQLite result codes, SQLITE_BUSY. */
-const BUSY = 5;
 
 /** Steps from one layout of the file to the next; the file's `user_version` counts those that are done. */
 const MIGRATIONS = [
@@ -55,6 +53,7 @@ export function openDatabase(dataDir: string | undefined): DatabaseSync {
   try {
     // One level alone: the `recursive` of mkdir never comes to an end where nothing can be made, as below /proc.
     if (dataDir !== undefined && !existsSync(dataDir)) mkdirSync(dataDir, { mode: 0o700 });
+    if (dataDir !== undefined) keepFromOthers(file);
     database = new DatabaseSync(file, { timeout: 0 });
     // The order counts: in this locking mode the write-ahead log needs no shared memory, and the first write locks.
     database.exec("PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL");
@@ -62,12 +61,22 @@ export function openDatabase(dataDir: string | undefined): DatabaseSync {
     return database;
   } catch (error) {
     database?.close();
-    if (error instanceof Error && "errcode" in error && error.errcode === BUSY) {
+    if (isBusy(error)) {
       const message = `another manager uses the data directory ${dataDir}: stop it, or give this one a directory of its own`;
       throw new DataDirError(message, { cause: error });
     }
     throw new DataDirError(`cannot use ${file}: ${errorText(error)}`, { cause: error });
   }
+}
+
+/**
+ * Makes the file, and its write-ahead log if one is left, readable for its owner alone: the folder may let others in.
+ * SQLite gives what it makes beside a file the mode of the file. One that is there is not opened, since closing it
+ * would take this process's locks on it away.
+ */
+function keepFromOthers(file: string): void {
+  if (!existsSync(file)) closeSync(openSync(file, "a", 0o600));
+  for (const existing of [file, `${file}-wal`].filter((path) => existsSync(path))) chmodSync(existing, 0o600);
 }
 
 function migrate(database: DatabaseSync): void {
@@ -90,14 +99,4 @@ export function transaction<T>(database: DatabaseSync, steps: () => T): T {
     if (database.isTransaction) database.exec("ROLLBACK");
     throw error;
   }
-}
-
-/** Of SQLite's result codes: read-only, I/O error, full, cannot be opened, busy. */
-const STORAGE_FAILURES: ReadonlySet<number> = new Set([8, 10, 13, 14, BUSY]);
-
-/** Whether an error of the database comes from the disk, and may go away with what ails that. */
-export function isStorageFailure(error: unknown): boolean {
-  if (!(error instanceof Error) || !("errcode" in error) || typeof error.errcode !== "number") return false;
-  // The lower byte of an extended result code is the plain one.
-  return STORAGE_FAILURES.has(error.errcode & 0xff);
 }

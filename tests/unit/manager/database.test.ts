@@ -1,4 +1,4 @@
-import { mkdtemp, rm, stat, writeFile } from "node:fs/promises";
+import { chmod, mkdtemp, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
@@ -25,6 +25,24 @@ describe("a data directory", () => {
     const dataDir = join(folder, "a");
     openDatabase(dataDir).close();
     expect((await stat(dataDir)).mode & 0o777).toBe(0o700);
+  });
+
+  test("that lets others in has files that do not, also those that an earlier manager left", async () => {
+    const modesOf = () =>
+      Promise.all(
+        [DATABASE_FILE, `${DATABASE_FILE}-wal`].map(
+          async (name) => (await stat(join(folder, name))).mode & 0o777,
+        ),
+      );
+    await chmod(folder, 0o755);
+    const first = openDatabase(folder);
+    expect(await modesOf()).toEqual([0o600, 0o600]);
+    first.close();
+    await chmod(join(folder, DATABASE_FILE), 0o644);
+    await writeFile(join(folder, `${DATABASE_FILE}-wal`), "", { mode: 0o644 });
+    const second = openDatabase(folder);
+    expect(await modesOf()).toEqual([0o600, 0o600]);
+    second.close();
   });
 
   test("has one manager: the second is refused with the reason and a way out, and spoils nothing", () => {
