@@ -76,9 +76,10 @@ export const fleetRestartSchema = z.discriminatedUnion("status", [
 ]);
 export type FleetRestart = z.infer<typeof fleetRestartSchema>;
 
+/** Timers count whole milliseconds. */
 const limitSeconds = z
   .number()
-  .positive()
+  .min(0.001, "Too small: at least 0.001 s")
   .max(365 * 86_400);
 
 /** What a session is to be. What is left out is the manager's to choose. */

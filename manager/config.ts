@@ -4,6 +4,7 @@ import { isLoopback } from "#contract/loopback.ts";
 import { MANAGER_PORT } from "#contract/manager-api.ts";
 import { ConfigError } from "./config-error.ts";
 import type { FleetConfig } from "./fleet-config.ts";
+import { toMs } from "./sessions/session-terms.ts";
 import type { ManagerSettings } from "./start-manager.ts";
 
 /** How long an execution, or a session that is opened for it, waits for its executor. */
@@ -14,7 +15,7 @@ const FIRST_BACK_OFF_MS = 3;
 const positiveInt = z.coerce.number().int().positive();
 const seconds = z.coerce
   .number()
-  .positive()
+  .min(0.001, "Too small: at least 0.001 s")
   .max(365 * 86_400);
 const names = z.string().transform((text) => text.split(/[\s,]+/).filter((name) => name !== ""));
 
@@ -95,7 +96,7 @@ export function managerSettings(
     apiKeys,
     allowedHosts: env.FLEET_ALLOWED_HOSTS,
     allocation: env.FLEET_ALLOCATION,
-    idleTimeoutMs: env.FLEET_IDLE_TIMEOUT * 1000,
+    idleTimeoutMs: toMs(env.FLEET_IDLE_TIMEOUT),
     maxQueued: env.FLEET_MAX_QUEUED,
     maxWaiting: env.FLEET_MAX_WAITING,
     maxConnections: env.FLEET_MAX_CONNECTIONS,
@@ -104,7 +105,7 @@ export function managerSettings(
     lookUp: {
       tries: env.FLEET_LOOKUP_TRIES,
       backOffMs: FIRST_BACK_OFF_MS,
-      totalMs: env.FLEET_LOOKUP_TIMEOUT * 1000,
+      totalMs: toMs(env.FLEET_LOOKUP_TIMEOUT),
     },
     autoCreate: env.AUTO_CREATE === "1",
     createWaitMs: START_WAIT_MS,

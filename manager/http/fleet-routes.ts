@@ -12,10 +12,11 @@ import {
 import { Deadline } from "#manager/fleet/deadline.ts";
 import { statusOf } from "#manager/fleet/status.ts";
 import type { Manager } from "#manager/manager.ts";
+import { toMs } from "#manager/sessions/session-terms.ts";
 import type { AppEnv } from "./app-env.ts";
 import { isoTime } from "./describe-session.ts";
 import { readOptionalJson } from "./optional-json.ts";
-import { failure, json, newRoutes, toMs, waitSeconds } from "./route-parts.ts";
+import { failure, json, newRoutes, waitSeconds } from "./route-parts.ts";
 
 const DEFAULT_TYPED_WAIT_S = 30;
 const DEFAULT_DEALLOCATE_WAIT_S = 10;

@@ -22,8 +22,3 @@ export function newRoutes(): OpenAPIHono<AppEnv> {
     },
   });
 }
-
-/** Timers take whole milliseconds. */
-export function toMs(seconds: number): number {
-  return Math.round(seconds * 1000);
-}

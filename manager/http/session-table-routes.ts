@@ -7,12 +7,12 @@ import {
   sessionSchema,
 } from "#contract/manager-api.ts";
 import type { Manager } from "#manager/manager.ts";
-import { toMs as limitMs } from "#manager/sessions/session-terms.ts";
+import { toMs } from "#manager/sessions/session-terms.ts";
 import type { AppEnv } from "./app-env.ts";
 import { readAutoCreate } from "./auto-create.ts";
 import { describeSession } from "./describe-session.ts";
 import { readOptionalJson } from "./optional-json.ts";
-import { failure, json, newRoutes, toMs } from "./route-parts.ts";
+import { failure, json, newRoutes } from "./route-parts.ts";
 
 const DEFAULT_ENSURE_WAIT_S = 30;
 
@@ -125,8 +125,8 @@ export function sessionTableRoutes({ sessions, resolver, singletons }: Manager):
     const { signal } = c.req.raw;
     const session = await resolver.findSession(c.req.param("ref"), { signal, autoCreate: false });
     sessions.renew(session, {
-      ...(idle_timeout === undefined ? {} : { idleTimeoutMs: limitMs(idle_timeout) ?? null }),
-      ...(lifetime === undefined ? {} : { lifetimeMs: limitMs(lifetime) ?? null }),
+      ...(idle_timeout === undefined ? {} : { idleTimeoutMs: toMs(idle_timeout) }),
+      ...(lifetime === undefined ? {} : { lifetimeMs: toMs(lifetime) }),
     });
     return c.json(describeSession(session), 200);
   });

@@ -33,14 +33,17 @@ export function termsOf(
     name,
     detached,
     // Nobody may be there to keep a detached session in use.
-    idleTimeoutMs: toMs(spec.idle_timeout) ?? (spec.idle_timeout === null || detached ? null : idleTimeoutMs),
-    lifetimeMs: toMs(spec.lifetime) ?? null,
+    idleTimeoutMs:
+      spec.idle_timeout === undefined ? (detached ? null : idleTimeoutMs) : toMs(spec.idle_timeout),
+    lifetimeMs: toMs(spec.lifetime ?? null),
     env: envTermsOf(spec.env ?? {}),
   };
 }
 
-export function toMs(seconds: number | null | undefined): number | undefined {
-  return typeof seconds === "number" ? Math.round(seconds * 1000) : undefined;
+/** Timers take whole milliseconds. `null`, which is never, stays `null`. */
+export function toMs<T extends number | null>(seconds: T): T extends number ? number : null;
+export function toMs(seconds: number | null): number | null {
+  return seconds === null ? null : Math.round(seconds * 1000);
 }
 
 export function envTermsOf(env: SessionEnv, salt = randomBytes(16).toString("hex")): EnvTerms {

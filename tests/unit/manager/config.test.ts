@@ -42,7 +42,9 @@ describe("the environment", () => {
 
   test("takes times in seconds, and none that a date could not hold", () => {
     expect(managerSettings(read({ FLEET_IDLE_TIMEOUT: "0.5" })).idleTimeoutMs).toBe(500);
+    expect(managerSettings(read({ FLEET_IDLE_TIMEOUT: "0.0016" })).idleTimeoutMs).toBe(2);
     expect(() => read({ FLEET_IDLE_TIMEOUT: "1e300" })).toThrow("FLEET_IDLE_TIMEOUT");
+    expect(() => read({ FLEET_IDLE_TIMEOUT: "0.0004" })).toThrow("at least 0.001 s");
   });
 
   test.each(["a,b", "a b", " a,\n b ,"])("takes lists parted by commas or spaces: %j", (FLEET_API_KEYS) => {

@@ -12,6 +12,7 @@ describe("the terms of a session", () => {
 
   test.each<[string, SessionSpec, number | null]>([
     ["as asked", { idle_timeout: 1.5 }, 1500],
+    ["as asked, in whole milliseconds", { idle_timeout: 0.0016 }, 2],
     ["never, when asked", { idle_timeout: null }, null],
     ["never, for a detached one", { detached: true }, null],
     ["as a detached one asks", { detached: true, idle_timeout: 2 }, 2000],
@@ -77,6 +78,8 @@ describe("a spec", () => {
     ["a value with NUL", { env: { A: "secret-value\0" } }],
     ["a negative limit", { lifetime: -1 }],
     ["no limit at all", { idle_timeout: 0 }],
+    ["an idle time that would be none in whole milliseconds", { idle_timeout: 0.0004 }],
+    ["such a lifetime", { lifetime: 0.0004 }],
     ["a limit beyond a year", { idle_timeout: 1e9 }],
     ["a word that it does not know", { idle: 1 }],
   ])("with %s is refused, and no value repeated", (_, spec) => {
@@ -84,4 +87,11 @@ describe("a spec", () => {
     expect(parsed.success).toBe(false);
     expect(String(parsed.error)).not.toContain("secret-value");
   });
+});
+
+test("the shortest limit is a millisecond, and a shorter one is told so", () => {
+  expect(sessionSpecSchema.safeParse({ idle_timeout: 0.001, lifetime: 0.001 }).success).toBe(true);
+  expect(sessionSpecSchema.safeParse({ lifetime: 0.0009 }).error?.issues).toMatchObject([
+    { path: ["lifetime"], message: "Too small: at least 0.001 s" },
+  ]);
 });
