@@ -1,7 +1,6 @@
 import { z } from "zod";
 import { outcomeSchema } from "./execution.ts";
 import { resetKindSchema, sessionEnvSchema } from "./executor-api.ts";
-import { namespaceSchema, sessionNameSchema } from "./ids.ts";
 
 /** Port of the manager, unless told otherwise. */
 export const MANAGER_PORT = 5000;
@@ -177,13 +176,6 @@ export const fleetEventSchema = z.discriminatedUnion("type", [
   }),
 ]);
 export type FleetEvent = z.infer<typeof fleetEventSchema>;
-
-/** `bootstrap:` of the fleet's config: a session that is opened when the manager starts, if it is not there. */
-export const bootstrapSessionSchema = sessionSpecSchema.extend({
-  name: sessionNameSchema,
-  namespace: namespaceSchema.optional(),
-});
-export type BootstrapSession = z.infer<typeof bootstrapSessionSchema>;
 
 /** The connection to what runs the executors. */
 export const connectionStatusSchema = z.discriminatedUnion("status", [

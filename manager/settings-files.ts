@@ -11,10 +11,11 @@ export interface SettingsFiles {
 export async function readSettingsFiles(env: {
   FLEET_API_KEYS_FILE?: string | undefined;
   FLEET_CONFIG_FILE?: string | undefined;
+  FLEET_NAMESPACE: string;
 }): Promise<SettingsFiles> {
-  const { FLEET_API_KEYS_FILE: keys, FLEET_CONFIG_FILE: config } = env;
+  const { FLEET_API_KEYS_FILE: keys, FLEET_CONFIG_FILE: config, FLEET_NAMESPACE: namespace } = env;
   return {
     keysOfFile: keys === undefined ? [] : await readKeyFile(keys, "FLEET_API_KEYS_FILE"),
-    config: config === undefined ? { bootstrap: [] } : await readFleetConfig(config),
+    config: config === undefined ? { bootstrap: [] } : await readFleetConfig(config, namespace),
   };
 }

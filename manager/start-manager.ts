@@ -3,7 +3,6 @@ import type { IncomingMessage } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
 import { createAdaptorServer, type ServerType } from "@hono/node-server";
 import type { Logger } from "pino";
-import type { BootstrapSession } from "#contract/manager-api.ts";
 import type { Backend } from "./fleet/backend.ts";
 import { Fleet } from "./fleet/fleet.ts";
 import { DEFAULT_PROBE_SETTINGS, probeFleet, type ProbeSettings } from "./fleet/prober.ts";
@@ -13,7 +12,7 @@ import type { Manager } from "./manager.ts";
 import { SessionResolver, type ResolverSettings } from "./sessions/session-resolver.ts";
 import { SessionStore } from "./sessions/session-store.ts";
 import { Sessions, type SessionSettings } from "./sessions/sessions.ts";
-import { Singletons } from "./sessions/singletons.ts";
+import { Singletons, type WantedSession } from "./sessions/singletons.ts";
 import { openDatabase } from "./store/database.ts";
 
 /** Everything a manager is told. Times in milliseconds. */
@@ -26,7 +25,7 @@ export interface ManagerSettings extends AppSettings, SessionSettings, ResolverS
   /** Folder for what has to outlive the manager; without one nothing does. */
   dataDir?: string;
   /** Named sessions that are opened at the start, if they are not there. */
-  bootstrap: readonly BootstrapSession[];
+  bootstrap: readonly WantedSession[];
   probe?: Partial<ProbeSettings>;
   /** Milliseconds since the epoch; the machine's clock where it is left out. */
   now?: () => number;

@@ -2,7 +2,7 @@ import pRetry from "p-retry";
 import type { Logger } from "pino";
 import { errorText, ERRORS, ServiceError } from "#contract/errors.ts";
 import { formatSessionName, type SessionName } from "#contract/ids.ts";
-import type { BootstrapSession, SessionSpec, Singleton } from "#contract/manager-api.ts";
+import type { SessionSpec, Singleton } from "#contract/manager-api.ts";
 import { orAborted } from "#manager/fleet/or-aborted.ts";
 import type { Session } from "./session.ts";
 import type { SessionResolver } from "./session-resolver.ts";
@@ -14,9 +14,13 @@ const ATTEMPT_MS = 30_000;
 const MIN_RETRY_DELAY_MS = 200;
 const MAX_RETRY_DELAY_MS = 5_000;
 
-interface Wanted {
+/** A named session that the fleet's config asks for. */
+export interface WantedSession {
   name: SessionName;
   spec: SessionSpec;
+}
+
+interface Wanted extends WantedSession {
   /** What is in the way of it, if anything is. */
   reason: string | undefined;
   /** Whether it is tried to open it. */
@@ -32,16 +36,15 @@ export class Singletons {
   readonly #log: Logger;
 
   constructor(
-    bootstrap: readonly BootstrapSession[],
+    bootstrap: readonly WantedSession[],
     parts: { sessions: Sessions; resolver: SessionResolver; store: SessionStore; log: Logger },
   ) {
     this.#sessions = parts.sessions;
     this.#resolver = parts.resolver;
     this.#store = parts.store;
     this.#log = parts.log;
-    this.#wanted = bootstrap.map(({ name, namespace, ...spec }) => ({
-      name: { name, namespace: namespace ?? parts.resolver.namespace },
-      spec,
+    this.#wanted = bootstrap.map((wanted) => ({
+      ...wanted,
       reason: "it waits for a free executor",
       tried: true,
     }));

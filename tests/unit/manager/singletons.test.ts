@@ -1,11 +1,10 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { pino } from "pino";
-import type { BootstrapSession } from "#contract/manager-api.ts";
-import { Singletons } from "#manager/sessions/singletons.ts";
+import { Singletons, type WantedSession } from "#manager/sessions/singletons.ts";
 import { SessionWorld } from "#tests/support/session-world.ts";
 import { until } from "#tests/support/until.ts";
 
-const MW: BootstrapSession = { name: "mw", namespace: "lab", detached: true };
+const MW: WantedSession = { name: { name: "mw", namespace: "lab" }, spec: { detached: true } };
 const never = new AbortController().signal;
 
 let world: SessionWorld;
@@ -25,7 +24,7 @@ afterEach(async () => {
 });
 
 /** What a manager that starts does with the sessions of its config. */
-function begin(...bootstrap: BootstrapSession[]): Singletons {
+function begin(...bootstrap: WantedSession[]): Singletons {
   const { sessions, resolver, store } = world;
   const singletons = new Singletons(bootstrap, { sessions, resolver, store, log: pino({ level: "silent" }) });
   ensuring.push(singletons.ensure(stop.signal));
@@ -37,14 +36,10 @@ const untilState = (singletons: Singletons, state: string) =>
 
 describe("a session of the config", () => {
   test("is opened as the config says, and told with its id", async () => {
-    const told = await untilState(begin({ ...MW, idle_timeout: 5 }), "open");
+    const told = await untilState(begin({ ...MW, spec: { ...MW.spec, idle_timeout: 5 } }), "open");
     const [session] = world.sessions.all;
     expect(told).toEqual({ name: "mw", namespace: "lab", state: "open", session_id: session?.id });
     expect(session?.terms).toMatchObject({ detached: true, idleTimeoutMs: 5000 });
-  });
-
-  test("without a namespace is in the manager's own", async () => {
-    expect(await untilState(begin({ name: "mw" }), "open")).toMatchObject({ namespace: "default" });
   });
 
   test("waits for a free executor, says so, and is opened when there is one", async () => {
@@ -74,12 +69,12 @@ describe("a session of the config", () => {
   });
 
   test("that cannot be is not said to be on its way", async () => {
-    const told = await untilState(begin({ ...MW, type: "cobol" }), "ended");
+    const told = await untilState(begin({ ...MW, spec: { ...MW.spec, type: "cobol" } }), "ended");
     expect(told.reason).toBe("Unknown container type: cobol");
   });
 
   test("that has ended tells why, and is not opened a second time by the same manager", async () => {
-    const singletons = begin({ ...MW, idle_timeout: 60 });
+    const singletons = begin({ ...MW, spec: { ...MW.spec, idle_timeout: 60 } });
     await untilState(singletons, "open");
     world.advance(60_000);
     await world.settle();
