@@ -35,6 +35,7 @@ import {
   type Session,
   type SessionEnd,
   type SessionList,
+  type SessionSpec,
   type Status,
 } from "#contract/manager-api.ts";
 import type { Output } from "#contract/outputs.ts";
@@ -136,11 +137,19 @@ export class FleetClient implements AsyncDisposable {
     return this.#connection.json(request, sessionSchema);
   }
 
-  /** Opens a session on the executor that was free longest. `wait`: seconds to wait for one. */
-  allocate(options: CallOptions & { type?: string; wait?: number } = {}): Promise<Allocation> {
-    const { type, wait, signal } = options;
+  /** Opens a session of that spec on the executor that was free longest. `wait`: seconds to wait for one. */
+  allocate({
+    type,
+    wait,
+    signal,
+    ...spec
+  }: CallOptions & SessionSpec & { wait?: number } = {}): Promise<Allocation> {
     const query = { container_type: type, wait };
-    return this.#connection.json({ method: "POST", path: "/allocate", query, signal }, allocationSchema);
+    const body = Object.keys(spec).length === 0 ? undefined : spec;
+    return this.#connection.json(
+      { method: "POST", path: "/allocate", query, body, signal },
+      allocationSchema,
+    );
   }
 
   /** Ends a session. `wait`: seconds to wait until its executor is clean and free again. */

@@ -82,6 +82,28 @@ describe("a named session", () => {
   });
 });
 
+test.each<[string, Parameters<FleetClient["allocate"]>[0], string, unknown]>([
+  ["with nothing", undefined, "POST /allocate", undefined],
+  [
+    "by its type alone, without a body",
+    { type: "python", wait: 2 },
+    "POST /allocate?container_type=python&wait=2",
+    undefined,
+  ],
+  [
+    "with a spec",
+    { type: "python", env: { A: "1" }, idle_timeout: null, lifetime: 60, detached: true, wait: 2 },
+    "POST /allocate?container_type=python&wait=2",
+    { env: { A: "1" }, idle_timeout: null, lifetime: 60, detached: true },
+  ],
+])("an allocation is asked for %s", async (_, options, line, body) => {
+  const reply = { container_id: 0, type: "python", url: "http://x", session_id: "ses_0", expires_at: null };
+  expect(await sent((client) => client.allocate(options), 200, reply)).toEqual({
+    result: reply,
+    request: { line, body },
+  });
+});
+
 test.each([
   [undefined, "GET /sessions"],
   ["lab", "GET /sessions?namespace=lab"],
