@@ -41,7 +41,10 @@ export const statusSchema = z.object({
 });
 export type Status = z.infer<typeof statusSchema>;
 
-/** `POST /allocate`. `expires_at` is ISO 8601, when the session ends if it stays idle; null where it does not. */
+/**
+ * `POST /allocate`. `expires_at` is ISO 8601: when the session ends if nothing happens in it, by its idle time or its
+ * lifetime, whichever is over first; null for never.
+ */
 export const allocationSchema = z.object({
   container_id: z.number().int(),
   type: z.string(),
@@ -126,7 +129,7 @@ export const sessionSchema = z.object({
   env: z.array(z.string()),
   created_at: z.string(),
   last_used_at: z.string(),
-  /** When it ends if nothing happens in it. */
+  /** When it ends if nothing happens in it: by its idle time or by `ends_at`, whichever comes first. */
   expires_at: z.string().nullable(),
   /** When it ends whatever happens in it. */
   ends_at: z.string().nullable(),

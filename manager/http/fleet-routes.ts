@@ -14,7 +14,7 @@ import { statusOf } from "#manager/fleet/status.ts";
 import type { Manager } from "#manager/manager.ts";
 import { toMs } from "#manager/sessions/session-terms.ts";
 import type { AppEnv } from "./app-env.ts";
-import { isoTime } from "./describe-session.ts";
+import { expiryOf } from "./describe-session.ts";
 import { readOptionalJson } from "./optional-json.ts";
 import { failure, json, newRoutes, waitSeconds } from "./route-parts.ts";
 
@@ -95,7 +95,7 @@ export function fleetRoutes({ fleet, sessions, resolver, backend }: Manager): Op
         type: executor.type,
         url: executor.url ?? "",
         session_id: session.id,
-        expires_at: isoTime(session.expiresAt),
+        expires_at: expiryOf(session),
       },
       200,
     );

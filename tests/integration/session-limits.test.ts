@@ -2,7 +2,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
-import { sessionSchema } from "#contract/manager-api.ts";
+import { allocationSchema, sessionSchema } from "#contract/manager-api.ts";
 import { startTestFleet, startTestManager, type TestFleet } from "#tests/support/manager.ts";
 import { startScriptedExecutor } from "#tests/support/scripted-executor.ts";
 import { SessionApi } from "#tests/support/session-api.ts";
@@ -70,6 +70,20 @@ describe("each session has its own limits", () => {
     const reply = await api.call("POST", "/allocate", { json });
     expect(await reply.json()).toMatchObject({ expires_at: iso(nowMs + 5000) });
     expect((await api.list()).sessions).toMatchObject([{ idle_timeout: 5, ends_at: iso(nowMs + 7000) }]);
+  });
+
+  test.each([
+    ["its idle time", { idle_timeout: 5, lifetime: 7 }, 5000],
+    ["its lifetime", { idle_timeout: 7, lifetime: 5 }, 5000],
+    ["its lifetime alone", { idle_timeout: null, lifetime: 5 }, 5000],
+    ["the manager's idle time", { lifetime: 1000 }, IDLE_MS],
+  ])("and tells when it ends if nothing happens: by %s", async (_, json, ms) => {
+    const allocated = allocationSchema.parse(await (await api.call("POST", "/allocate", { json })).json());
+    expect(allocated.expires_at).toBe(iso(nowMs + ms));
+    expect(await api.show(allocated.session_id)).toMatchObject({ expires_at: iso(nowMs + ms) });
+    expect(await isThere(allocated.session_id)).toBe(true);
+    pass(ms);
+    expect(await isThere(allocated.session_id)).toBe(false);
   });
 
   test("a lifetime ends it whatever happens in it", async () => {
