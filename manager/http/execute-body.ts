@@ -1,6 +1,12 @@
 import type { Context } from "hono";
+import { z } from "zod";
 import { invalidRequest, ServiceError } from "#contract/errors.ts";
 import { executeRequestSchema, type OnDisconnect } from "#contract/execution.ts";
+import { parseJson } from "#contract/json.ts";
+import { readJson } from "./read-json.ts";
+
+/** What a client may ask for. A word that is not known is told: an executor would pass it over. */
+export const executeBodySchema = z.strictObject(executeRequestSchema.shape);
 
 /** A valid execute request. */
 export interface ExecuteBody {
@@ -24,32 +30,17 @@ export async function readExecuteBody(c: Context): Promise<ExecuteBody> {
     const given = contentType === "" ? "No Content-Type" : `Content-Type ${contentType}`;
     throw new ServiceError("unsupported_media_type", `${given} is not supported here`);
   }
-  const { value, json } = parseBody(text);
-  const parsed = executeRequestSchema.safeParse(value);
+  const asItCame = parseJson(text);
+  const json = asItCame === undefined ? escapeControls(text) : text;
+  const parsed = executeBodySchema.safeParse(asItCame ?? readJson(json));
   if (!parsed.success) throw invalidRequest(parsed.error, "body");
   return { json, onDisconnect: parsed.data.on_disconnect };
 }
 
 /**
  * Code that is typed into a shell between the quotes of a JSON string has line ends and tabs in it, which JSON wants
- * escaped. What they mean is plain, so they are taken.
+ * escaped. What they mean is plain, so they are taken. Outside of string literals they are white space.
  */
-function parseBody(text: string): { value: unknown; json: string } {
-  try {
-    return { value: JSON.parse(text), json: text };
-  } catch (error) {
-    const json = escapeControls(text);
-    try {
-      return { value: JSON.parse(json), json };
-    } catch {
-      const message = error instanceof Error ? error.message : String(error);
-      const issues = [{ loc: ["body"], msg: `not JSON: ${message}` }];
-      throw new ServiceError("malformed_json", issues, { cause: error });
-    }
-  }
-}
-
-/** Escapes control characters inside of string literals; outside of them they are white space. */
 function escapeControls(text: string): string {
   let escaped = "";
   let copied = 0;

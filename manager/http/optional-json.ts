@@ -1,6 +1,7 @@
 import type { Context } from "hono";
 import type { z } from "zod";
-import { invalidRequest, ServiceError } from "#contract/errors.ts";
+import { invalidRequest } from "#contract/errors.ts";
+import { readJson } from "./read-json.ts";
 
 /**
  * The JSON body of a request that may come without one, which counts as an empty object.
@@ -9,18 +10,7 @@ import { invalidRequest, ServiceError } from "#contract/errors.ts";
  */
 export async function readOptionalJson<T>(c: Context, schema: z.ZodType<T>): Promise<T> {
   const text = await c.req.text();
-  const parsed = schema.safeParse(text.trim() === "" ? {} : parse(text));
+  const parsed = schema.safeParse(text.trim() === "" ? {} : readJson(text));
   if (parsed.success) return parsed.data;
   throw invalidRequest(parsed.error, "body");
-}
-
-function parse(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch (error) {
-    const issues = [
-      { loc: ["body"], msg: `not JSON: ${error instanceof Error ? error.message : String(error)}` },
-    ];
-    throw new ServiceError("malformed_json", issues, { cause: error });
-  }
 }

@@ -33,6 +33,7 @@ describe("invalid requests are told with a list of what is wrong: 422", () => {
     ["a time limit of nothing", '{"code":"1","timeout":0}', ["body", "timeout"], "expected number to be >0"],
     ["a time limit in words", '{"code":"1","timeout":"long"}', ["body", "timeout"], "expected number"],
     ["an unknown policy", '{"code":"1","on_disconnect":"cry"}', ["body", "on_disconnect"], "expected one of"],
+    ["a word that is not known", '{"code":"1","time_out":5}', ["body"], 'Unrecognized key: "time_out"'],
   ])("%s", async (_, body, loc, message) => {
     const reply = await sendJson(body).expect(422);
     expect(reply.body.detail).toEqual([{ loc, msg: expect.stringContaining(message) }]);
