@@ -10,7 +10,11 @@ interface ErrorEntry {
 /** Every error that a manager or an executor of ours answers with. */
 export const ERRORS = {
   invalid_request: { status: 422, retryable: false },
-  malformed_json: { status: 422, retryable: false, hint: 'Send a JSON body such as {"code":"print(1)"}.' },
+  malformed_json: {
+    status: 422,
+    retryable: false,
+    hint: "See /openapi.json for the body that is expected here.",
+  },
   unsupported_media_type: {
     status: 415,
     retryable: false,
@@ -77,7 +81,7 @@ export const ERRORS = {
   no_executor_free: {
     status: 503,
     retryable: true,
-    hint: "Wait longer (?wait=SECONDS) or run more executors.",
+    hint: "Wait longer (?wait=SECONDS of POST /allocate or PUT /session/{name}), or run more executors.",
   },
   too_many_waiting: { status: 429, retryable: true, hint: "Too many clients wait for an executor already." },
   executor_unavailable: {

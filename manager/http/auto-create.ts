@@ -1,20 +1,26 @@
 import type { Context } from "hono";
-import { z } from "zod";
+import { z } from "@hono/zod-openapi";
 import { invalidRequest } from "#contract/errors.ts";
 
 /** The parameter of the query. */
 export const AUTO_CREATE = "auto_create";
 
-const TRUE = ["1", "true"];
-const schema = z.object({ [AUTO_CREATE]: z.enum([...TRUE, "0", "false"]).optional() });
+/** Whether a request wants a name that is not there to be opened; undefined when it does not say. */
+export const autoCreateQuery = z.object({
+  [AUTO_CREATE]: z
+    .enum(["1", "true", "0", "false"])
+    .transform((word) => word === "1" || word === "true")
+    .optional()
+    .openapi({ description: "Whether a session of that name is opened if there is none" }),
+});
 
 /**
- * Whether a request wants a name that is not there to be opened (`?auto_create=1`); undefined when it does not say.
+ * Reads the query of a route that passes its requests on.
  *
  * @throws {ServiceError} `invalid_request`
  */
 export function readAutoCreate(c: Context): boolean | undefined {
-  const parsed = schema.safeParse({ [AUTO_CREATE]: c.req.query(AUTO_CREATE) });
+  const parsed = autoCreateQuery.safeParse({ [AUTO_CREATE]: c.req.query(AUTO_CREATE) });
   if (!parsed.success) throw invalidRequest(parsed.error, "query");
-  return parsed.data.auto_create === undefined ? undefined : TRUE.includes(parsed.data.auto_create);
+  return parsed.data.auto_create;
 }

@@ -5,6 +5,7 @@ import { executorStatus } from "#manager/fleet/status.ts";
 import type { Manager } from "#manager/manager.ts";
 import type { AppEnv } from "./app-env.ts";
 import { describeSession } from "./describe-session.ts";
+import { failures } from "./failures.ts";
 import { newRoutes } from "./route-parts.ts";
 
 /** Built-in clients give up after minutes of silence. */
@@ -20,6 +21,7 @@ const eventsRoute = createRoute({
       description: "Executors, sessions and executions as they change state, until the client leaves",
       content: { [EVENT_STREAM]: { schema: fleetEventSchema } },
     },
+    ...failures(),
   },
 });
 

@@ -15,8 +15,9 @@ import type { Manager } from "#manager/manager.ts";
 import { toMs } from "#manager/sessions/session-terms.ts";
 import type { AppEnv } from "./app-env.ts";
 import { expiryOf } from "./describe-session.ts";
+import { failures, OPEN_FAILURES, SPEC_FAILURES } from "./failures.ts";
 import { readOptionalJson } from "./optional-json.ts";
-import { failure, json, newRoutes, waitSeconds } from "./route-parts.ts";
+import { json, newRoutes, refParams, waitSeconds, withOptionalBody } from "./route-parts.ts";
 
 const DEFAULT_TYPED_WAIT_S = 30;
 const DEFAULT_DEALLOCATE_WAIT_S = 10;
@@ -24,46 +25,38 @@ const DEFAULT_DEALLOCATE_WAIT_S = 10;
 const healthRoute = createRoute({
   method: "get",
   path: "/health",
-  responses: { 200: json(healthSchema, "The manager lives") },
+  responses: { 200: json(healthSchema, "The manager lives"), ...failures() },
 });
 const statusRoute = createRoute({
   method: "get",
   path: "/status",
-  responses: { 200: json(statusSchema, "What every executor is doing") },
+  responses: { 200: json(statusSchema, "What every executor is doing"), ...failures() },
 });
 const allocateRoute = createRoute({
   method: "post",
   path: "/allocate",
   request: { query: z.object({ container_type: z.string().optional(), wait: waitSeconds }) },
-  // Its body may be left out, whatever the content type, and is therefore read by hand.
   hide: true,
   responses: {
     200: json(allocationSchema, "A session on the executor that was free longest"),
-    400: failure,
-    422: failure,
-    429: failure,
-    503: failure,
+    ...failures(...OPEN_FAILURES, ...SPEC_FAILURES),
   },
 });
-const allocateDocs = {
-  ...allocateRoute,
-  hide: false,
-  request: {
-    ...allocateRoute.request,
-    body: { required: false, content: { "application/json": { schema: sessionSpecSchema } } },
-  },
-};
 const deallocateRoute = createRoute({
   method: "post",
   path: "/deallocate/{ref}",
-  request: { params: z.object({ ref: z.string() }), query: z.object({ wait: waitSeconds }) },
-  responses: { 200: json(deallocationSchema, "The session has ended"), 400: failure, 422: failure },
+  request: { params: refParams, query: z.object({ wait: waitSeconds }) },
+  responses: {
+    200: json(deallocationSchema, "The session has ended"),
+    ...failures("invalid_request", "not_allocated", "storage_failed"),
+  },
 });
 const restartRoute = createRoute({
   method: "post",
   path: "/restart",
   responses: {
     200: json(fleetRestartSchema, "Every session has ended, every executor that was held is clean"),
+    ...failures(),
   },
 });
 
@@ -75,7 +68,7 @@ export function fleetRoutes({ fleet, sessions, resolver, backend }: Manager): Op
 
   app.openapi(statusRoute, (c) => c.json(statusOf(fleet, backend, sessions.waiting), 200));
 
-  app.openAPIRegistry.registerPath(allocateDocs);
+  app.openAPIRegistry.registerPath(withOptionalBody(allocateRoute, sessionSpecSchema));
   app.openapi(allocateRoute, async (c) => {
     const { container_type, wait } = c.req.valid("query");
     const body = await readOptionalJson(c, sessionSpecSchema);

@@ -2,6 +2,7 @@ import { createRoute, type OpenAPIHono } from "@hono/zod-openapi";
 import { connectionSchema, readinessSchema, type ConnectionStatus } from "#contract/manager-api.ts";
 import type { Manager } from "#manager/manager.ts";
 import type { AppEnv } from "./app-env.ts";
+import { failures } from "./failures.ts";
 import { json, newRoutes } from "./route-parts.ts";
 
 /** How long a look at the engine may take until it counts as not there. */
@@ -10,7 +11,10 @@ const HEAL_TIMEOUT_MS = 3_000;
 const connectionRoute = createRoute({
   method: "get",
   path: "/connection",
-  responses: { 200: json(connectionSchema, "What runs the executors, and whether it answers") },
+  responses: {
+    200: json(connectionSchema, "What runs the executors, and whether it answers"),
+    ...failures(),
+  },
 });
 const readyRoute = createRoute({
   method: "get",
@@ -18,6 +22,7 @@ const readyRoute = createRoute({
   responses: {
     200: json(readinessSchema, "Engine and fleet are ready"),
     503: json(readinessSchema, "One of them is not"),
+    ...failures(),
   },
 });
 

@@ -1,7 +1,6 @@
 import { z, type OpenAPIHono } from "@hono/zod-openapi";
-import { errorBodySchema } from "#contract/errors.ts";
 import { EVENT_STREAM, executionEventSchema, NDJSON } from "#contract/events.ts";
-import { executeReplySchema, executeRequestSchema } from "#contract/execution.ts";
+import { executeReplySchema } from "#contract/execution.ts";
 import {
   healthSchema,
   interruptReplySchema,
@@ -9,16 +8,14 @@ import {
   restartReplySchema,
   restartStatusSchema,
 } from "#contract/executor-api.ts";
+import { autoCreateQuery } from "./auto-create.ts";
+import { executeBodySchema } from "./execute-body.ts";
+import { failures, OPEN_FAILURES, REF_FAILURES } from "./failures.ts";
+import { json, jsonContent, refParams } from "./route-parts.ts";
 
 const code = { schema: z.string().openapi({ description: "The code itself" }) };
-const params = z.object({ ref: z.string().openapi({ description: "Executor number or session id" }) });
-const json = (schema: z.ZodType) => ({ "application/json": { schema } });
-const failures = Object.fromEntries(
-  [404, 410, 503].map((status) => [
-    status,
-    { description: "See the error code", content: json(errorBodySchema) },
-  ]),
-);
+const request = { params: refParams, query: autoCreateQuery };
+const notThere = [...REF_FAILURES, ...OPEN_FAILURES, "executor_unavailable"] as const;
 
 /** What passes through to the executor, by its path there. */
 const PASSED_THROUGH = [
@@ -36,27 +33,26 @@ export function describeSessionRoutes(registry: OpenAPIHono["openAPIRegistry"]):
     path: "/session/{ref}/execute",
     description: "Runs code. Errors of the code are outputs, never HTTP errors.",
     request: {
-      params,
-      body: {
-        content: {
-          ...json(executeRequestSchema),
-          "text/plain": code,
-          "text/x-python": code,
-        },
-      },
+      ...request,
+      body: { content: { ...jsonContent(executeBodySchema), "text/plain": code, "text/x-python": code } },
     },
     responses: {
       200: {
         description: "How the run ended and what it printed; the last event of a stream is the outcome",
         content: {
-          ...json(executeReplySchema),
+          ...jsonContent(executeReplySchema),
           [NDJSON]: { schema: executionEventSchema },
           [EVENT_STREAM]: { schema: executionEventSchema },
         },
       },
-      422: { description: "Invalid request", content: json(errorBodySchema) },
-      429: { description: "Too many executions wait", content: json(errorBodySchema) },
-      ...failures,
+      ...failures(
+        ...notThere,
+        "malformed_json",
+        "unsupported_media_type",
+        "not_allocated",
+        "queue_full",
+        "executor_bad_reply",
+      ),
     },
   });
   for (const [method, path, schema, description] of PASSED_THROUGH) {
@@ -64,8 +60,8 @@ export function describeSessionRoutes(registry: OpenAPIHono["openAPIRegistry"]):
       method,
       path: `/session/{ref}${path}`,
       description,
-      request: { params },
-      responses: { 200: { description, content: json(schema) }, ...failures },
+      request,
+      responses: { 200: json(schema, description), ...failures(...notThere) },
     });
   }
 }

@@ -9,20 +9,13 @@ import {
 import type { Manager } from "#manager/manager.ts";
 import { toMs } from "#manager/sessions/session-terms.ts";
 import type { AppEnv } from "./app-env.ts";
-import { readAutoCreate } from "./auto-create.ts";
+import { autoCreateQuery } from "./auto-create.ts";
 import { describeSession } from "./describe-session.ts";
+import { failures, OPEN_FAILURES, REF_FAILURES, SPEC_FAILURES } from "./failures.ts";
 import { readOptionalJson } from "./optional-json.ts";
-import { failure, json, newRoutes } from "./route-parts.ts";
+import { json, newRoutes, refParams, waitSeconds, withOptionalBody } from "./route-parts.ts";
 
 const DEFAULT_ENSURE_WAIT_S = 30;
-
-const ref = z.string().openapi({ description: "Executor number, session id, or name@namespace" });
-const params = z.object({ ref });
-/** Bodies that may be left out are read by hand: the schema here is for the document. */
-const documented = <T extends z.ZodType>(schema: T) => ({
-  required: false,
-  content: { "application/json": { schema } },
-});
 
 const listRoute = createRoute({
   method: "get",
@@ -30,49 +23,43 @@ const listRoute = createRoute({
   request: { query: z.object({ namespace: z.string().optional() }) },
   responses: {
     200: json(sessionListSchema, "Every session that has not ended, and what the config asks for"),
-    422: failure,
+    ...failures("invalid_request"),
   },
 });
 const showRoute = createRoute({
   method: "get",
   path: "/session/{ref}",
-  request: { params },
-  responses: { 200: json(sessionSchema, "The session"), 404: failure, 410: failure, 422: failure },
+  request: { params: refParams, query: autoCreateQuery },
+  responses: { 200: json(sessionSchema, "The session"), ...failures(...REF_FAILURES, ...OPEN_FAILURES) },
 });
-const putDocs = createRoute({
+const putRoute = createRoute({
   method: "put",
   path: "/session/{ref}",
-  request: { params, body: documented(ensureSessionSchema) },
+  request: { params: refParams, query: z.object({ wait: waitSeconds }) },
+  hide: true,
   responses: {
     200: json(sessionSchema, "The session of that name, which was there"),
     201: json(sessionSchema, "The session of that name, which was opened"),
-    400: failure,
-    409: failure,
-    422: failure,
-    429: failure,
-    503: failure,
+    ...failures("session_conflict", ...OPEN_FAILURES, ...SPEC_FAILURES),
   },
 });
 const endRoute = createRoute({
   method: "delete",
   path: "/session/{ref}",
-  request: { params },
+  request: { params: refParams },
   responses: {
     200: json(sessionEndSchema, "The session has ended"),
-    404: failure,
-    410: failure,
-    422: failure,
+    ...failures("storage_failed", ...REF_FAILURES),
   },
 });
-const renewDocs = createRoute({
+const renewRoute = createRoute({
   method: "post",
   path: "/session/{ref}/renew",
-  request: { params, body: documented(renewalSchema) },
+  request: { params: refParams },
+  hide: true,
   responses: {
     200: json(sessionSchema, "The session, whose time begins anew"),
-    404: failure,
-    410: failure,
-    422: failure,
+    ...failures("malformed_json", "storage_failed", ...REF_FAILURES),
   },
 });
 
@@ -93,15 +80,17 @@ export function sessionTableRoutes({ sessions, resolver, singletons }: Manager):
   });
 
   app.openapi(showRoute, async (c) => {
-    const { signal } = c.req.raw;
-    const session = await resolver.findSession(c.req.param("ref"), { signal, autoCreate: readAutoCreate(c) });
+    const { ref } = c.req.valid("param");
+    const { auto_create: autoCreate } = c.req.valid("query");
+    const session = await resolver.findSession(ref, { signal: c.req.raw.signal, autoCreate });
     return c.json(describeSession(session), 200);
   });
 
-  app.openAPIRegistry.registerPath(putDocs);
-  app.put("/session/:ref", async (c) => {
-    const name = resolver.nameOf(c.req.param("ref"));
-    const { wait = DEFAULT_ENSURE_WAIT_S, ...spec } = await readOptionalJson(c, ensureSessionSchema);
+  app.openAPIRegistry.registerPath(withOptionalBody(putRoute, ensureSessionSchema));
+  app.openapi(putRoute, async (c) => {
+    const name = resolver.nameOf(c.req.valid("param").ref);
+    const { wait: waitOfBody, ...spec } = await readOptionalJson(c, ensureSessionSchema);
+    const wait = c.req.valid("query").wait ?? waitOfBody ?? DEFAULT_ENSURE_WAIT_S;
     const { session, created } = await resolver.ensure(name, spec, {
       waitMs: toMs(wait),
       signal: c.req.raw.signal,
@@ -111,7 +100,7 @@ export function sessionTableRoutes({ sessions, resolver, singletons }: Manager):
 
   app.openapi(endRoute, async (c) => {
     const { signal } = c.req.raw;
-    const session = await resolver.findSession(c.req.param("ref"), { signal, autoCreate: false });
+    const session = await resolver.findSession(c.req.valid("param").ref, { signal, autoCreate: false });
     void sessions.end(session, "ended by a client");
     return c.json(
       { status: "ended" as const, session_id: session.id, container_id: session.executorNumber },
@@ -119,11 +108,11 @@ export function sessionTableRoutes({ sessions, resolver, singletons }: Manager):
     );
   });
 
-  app.openAPIRegistry.registerPath(renewDocs);
-  app.post("/session/:ref/renew", async (c) => {
+  app.openAPIRegistry.registerPath(withOptionalBody(renewRoute, renewalSchema));
+  app.openapi(renewRoute, async (c) => {
     const { idle_timeout, lifetime } = await readOptionalJson(c, renewalSchema);
     const { signal } = c.req.raw;
-    const session = await resolver.findSession(c.req.param("ref"), { signal, autoCreate: false });
+    const session = await resolver.findSession(c.req.valid("param").ref, { signal, autoCreate: false });
     sessions.renew(session, {
       ...(idle_timeout === undefined ? {} : { idleTimeoutMs: toMs(idle_timeout) }),
       ...(lifetime === undefined ? {} : { lifetimeMs: toMs(lifetime) }),

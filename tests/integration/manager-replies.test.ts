@@ -166,29 +166,3 @@ test("every reply carries a request id: one of its own, or the caller's", async 
     expect(reply.headers["x-request-id"], accept).toBe("mine-2");
   }
 });
-
-test("/openapi.json describes every endpoint, in OpenAPI 3.1", async () => {
-  const { body } = await get("/openapi.json").expect(200);
-  expect(body.openapi).toBe("3.1.0");
-  expect(Object.keys(body.paths).toSorted()).toEqual([
-    "/allocate",
-    "/connection",
-    "/deallocate/{ref}",
-    "/events",
-    "/health",
-    "/readyz",
-    "/restart",
-    "/session/{ref}",
-    "/session/{ref}/execute",
-    "/session/{ref}/health",
-    "/session/{ref}/interrupt",
-    "/session/{ref}/ready",
-    "/session/{ref}/renew",
-    "/session/{ref}/restart",
-    "/session/{ref}/restart-status",
-    "/sessions",
-    "/status",
-  ]);
-  const { content } = body.paths["/session/{ref}/execute"].post.requestBody;
-  expect(Object.keys(content)).toEqual(["application/json", "text/plain", "text/x-python"]);
-});
