@@ -211,12 +211,15 @@ describe("what is answered is in the document", () => {
     ["POST", "/allocate"],
     ["PUT", "/session/mw"],
     ["POST", "/session/0/execute"],
-  ])("what is no JSON is hinted at the document, not at another route's body: %s %s", async (method, path) => {
-    const headers = { "content-type": "application/json" };
-    const reply = await fetch(fleet.url + path, { method, headers, body: "{" });
-    expect([reply.status, await reply.json()]).toMatchObject([
-      422,
-      { code: "malformed_json", hint: "See /openapi.json for the body that is expected here." },
-    ]);
-  });
+  ])(
+    "what is no JSON is hinted at the document, not at another route's body: %s %s",
+    async (method, path) => {
+      const headers = { "content-type": "application/json" };
+      const reply = await fetch(fleet.url + path, { method, headers, body: "{" });
+      expect([reply.status, await reply.json()]).toMatchObject([
+        422,
+        { code: "malformed_json", hint: "See /openapi.json for the body that is expected here." },
+      ]);
+    },
+  );
 });
