@@ -61,7 +61,7 @@ const restartRoute = createRoute({
 });
 
 /** `/health`, `/status`, `/allocate`, `/deallocate/{ref}` and `/restart`. */
-export function fleetRoutes({ fleet, sessions, resolver, backend }: Manager): OpenAPIHono<AppEnv> {
+export function fleetRoutes({ fleet, sessions, resolver, backend, stopping }: Manager): OpenAPIHono<AppEnv> {
   const app = newRoutes();
 
   app.openapi(healthRoute, (c) => c.json({ status: "ok" as const }, 200));
@@ -101,7 +101,7 @@ export function fleetRoutes({ fleet, sessions, resolver, backend }: Manager): Op
     void sessions.end(session, "deallocated");
     const executor = sessions.executorOf(session);
     using deadline = new Deadline(waitMs);
-    const signal = AbortSignal.any([deadline.signal, c.req.raw.signal]);
+    const signal = AbortSignal.any([deadline.signal, c.req.raw.signal, stopping]);
     const resetting = (await fleet.untilClean(executor, signal)) ? {} : { resetting: true as const };
     return c.json({ status: "deallocated" as const, container_id: executor.number, ...resetting }, 200);
   });
